@@ -1,0 +1,3 @@
+from data_prep.scenes.generate import main
+
+main()
