@@ -1,0 +1,10 @@
+"""The thin module behind the Diff-Feat companion: features of frozen diffusion transformers, and what they know.
+
+Data flows one way, and a module imports only from those above it in this list:
+
+metrics, stats, schedule, datasets, backbones, cache, extract, probe, fusion, search, claims, plots
+
+`profiles` stands beside them: it imports none, and gives a notebook its parameters.
+"""
+
+__version__ = "0.1.0"

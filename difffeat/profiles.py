@@ -1,0 +1,167 @@
+"""Parameters of a notebook: what papermill injected, else what the profile sets, else the notebook's default.
+
+A profile is a file `notebooks/profiles/<name>.yaml` with three keys, all optional:
+
+- `parameters`: values that replace defaults; each notebook takes those it declares,
+- `data`: where the data are and how to read them (the settings of `data_prep.splits`),
+- `shards`: how many jobs of the workflow share one extraction.
+
+A notebook declares its parameters in the cell tagged `parameters`, as literals, `profile` among them.
+Papermill adds a cell of its own below it and lets any name pass; `parameters` below refuses one that the
+notebook does not declare.
+"""
+
+import ast
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "notebooks" / "profiles"
+INJECTED = "# Parameters"  # first line of the cell that papermill adds
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One `notebooks/profiles/<name>.yaml`."""
+
+    name: str
+    parameters: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+    shards: int = 1
+
+
+class Parameters(SimpleNamespace):
+    """Every parameter of a notebook as an attribute, and beside them the following.
+
+    Attributes
+    ----------
+    notebook : str, the notebook's name without `.ipynb`
+    parameters : dict, the parameters alone, by name
+    data : dict, the profile's data settings
+    root : Path, the project
+    cache : Path, `cache/<profile>`; the environment variable DIFFFEAT_CACHE replaces `cache`
+    results : Path, `results/<profile>`; the environment variable DIFFFEAT_RESULTS replaces `results`
+    """
+
+
+def known():
+    """Names of the profiles there are, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name):
+    """Read a profile.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    ValueError
+        If there is no such profile (the message names those there are) or it has a key that means nothing.
+    """
+    if name not in known():
+        raise ValueError(f"unknown profile {name!r}: there are {', '.join(known())} (files in {FOLDER})")
+    path = FOLDER / f"{name}.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    unknown = settings.keys() - {"parameters", "data", "shards"}
+    if unknown:
+        raise ValueError(
+            f"{path.name}: unknown keys {sorted(unknown)}: a profile has parameters, data and shards"
+        )
+    return Profile(name, **{key: value for key, value in settings.items() if value is not None})
+
+
+def parameters(namespace, notebook):
+    """Parameters of the running notebook: injected by papermill, else set by the profile, else the default.
+
+    Called right after the parameters cell, as `p = profiles.parameters(vars(), "20_probe_image_grid")`.
+    Works under papermill, nbval and Jupyter alike, for it reads the cells that ran from IPython's `In`.
+
+    Parameters
+    ----------
+    namespace : dict, the notebook's `vars()`
+    notebook : str, the notebook's name without `.ipynb`
+
+    Returns
+    -------
+    Parameters
+
+    Raises
+    ------
+    ValueError
+        If a name was injected that the notebook does not declare (the message names those it takes), if a
+        value is of another type than the default, or if there is no such profile.
+    """
+    defaults, injected = _cells(namespace.get("In", ()))
+    unknown = sorted(injected - defaults.keys())
+    if unknown:
+        raise ValueError(f"{notebook} does not take {', '.join(unknown)}; it takes {', '.join(defaults)}")
+
+    profile = load(namespace["profile"])
+    taken = {name: namespace[name] for name in defaults}
+    taken |= {
+        name: profile.parameters[name] for name in profile.parameters.keys() & defaults.keys() - injected
+    }
+    values = {name: _checked(name, value, defaults[name]) for name, value in taken.items()}
+    return Parameters(
+        **values,
+        notebook=notebook,
+        parameters=values,
+        data=profile.data,
+        root=ROOT,
+        cache=Path(os.environ.get("DIFFFEAT_CACHE", ROOT / "cache")) / profile.name,
+        results=Path(os.environ.get("DIFFFEAT_RESULTS", ROOT / "results")) / profile.name,
+    )
+
+
+def _cells(history):
+    """({parameter: default}, {names injected}) from the sources of the cells that ran."""
+    defaults, injected = {}, set()
+    for source in history:
+        assigned = _assigned(source)
+        if defaults and source.partition("\n")[0].strip() == INJECTED:
+            injected = assigned.keys()
+        elif "profile" in assigned:  # in Jupyter the cell may be edited and run again: the last one counts
+            defaults = {name: ast.literal_eval(value) for name, value in assigned.items()}
+    if not defaults:
+        raise ValueError("no parameters cell has run: it holds only `name = literal`, `profile` among them")
+    return defaults, injected
+
+
+def _assigned(source):
+    """{name: expression} of a cell that holds nothing but `name = expression`; empty for any other cell."""
+    try:
+        return {statement.targets[0].id: statement.value for statement in ast.parse(source).body}
+    except (SyntaxError, AttributeError):
+        return {}
+
+
+def _checked(name, value, default):
+    """The value, of the default's type; text from the command line is read as that type first."""
+    if isinstance(value, str) and not isinstance(default, str | None):
+        try:
+            value = yaml.safe_load(value)  # `-p blocks '[8, 12]'` arrives as text
+        except yaml.YAMLError:
+            pass  # stays text, which the next line refuses
+    if default is None or _alike(value, default):
+        return value
+    raise ValueError(f"{name} = {value!r}: expected {type(default).__name__}, as in {name} = {default!r}")
+
+
+def _alike(value, default):
+    """Same type; an int serves for a float; a list holds what the default's list holds."""
+    if isinstance(value, list) and isinstance(default, list):
+        return not default or all(_alike(item, default[0]) for item in value)
+    if isinstance(default, float):
+        return type(value) in (int, float)
+    return type(value) is type(default)

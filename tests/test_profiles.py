@@ -1,0 +1,101 @@
+"""Parameters reach a notebook as they should: defaults, profile, papermill; and a wrong one is refused."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from difffeat import profiles
+
+DECLARED = 'profile = "scenes"\nblocks = [3, 6]   # how many blocks have run\nrate = 0.5\nshard = "1/1"\nlimit = None'
+
+
+def run(*cells):
+    """Parameters of a notebook whose cells are given, as IPython would have run them."""
+    namespace = {"In": ["", *cells, 'p = profiles.parameters(vars(), "20_page")']}
+    for cell in cells:
+        exec(cell, namespace)
+    return profiles.parameters(namespace, "20_page")
+
+
+@pytest.fixture
+def coco(tmp_path, monkeypatch):
+    """A second profile beside scenes."""
+    (tmp_path / "scenes.yaml").write_text("shards: 2\n")
+    (tmp_path / "coco.yaml").write_text("parameters: {blocks: [8, 12], dim: 512}\ndata: {root: /data/coco}\n")
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path)
+
+
+def test_a_notebook_alone_has_its_defaults():
+    p = run("import torch", DECLARED)
+    assert (p.blocks, p.rate, p.shard, p.limit, p.notebook) == ([3, 6], 0.5, "1/1", None, "20_page")
+    assert p.parameters == {"profile": "scenes", "blocks": [3, 6], "rate": 0.5, "shard": "1/1", "limit": None}
+
+
+def test_papermill_wins_over_the_profile_and_the_profile_over_the_default(coco):
+    p = run(DECLARED, '# Parameters\nprofile = "coco"\nrate = 2\n')
+    assert (p.blocks, p.rate, p.data) == ([8, 12], 2, {"root": "/data/coco"})
+    assert run(DECLARED, '# Parameters\nprofile = "coco"\nblocks = [1]\n').blocks == [1]
+
+
+def test_a_notebook_takes_only_the_parameters_it_declares(coco):
+    assert not hasattr(run(DECLARED, '# Parameters\nprofile = "coco"\n'), "dim")
+
+
+def test_the_last_run_of_an_edited_cell_counts():
+    assert run(DECLARED, DECLARED.replace("[3, 6]", "[7]")).blocks == [7]
+
+
+def test_lists_given_on_the_command_line_arrive_as_text_and_are_read():
+    assert run(DECLARED, '# Parameters\nblocks = "[8, 12]"\n').blocks == [8, 12]
+
+
+@pytest.mark.parametrize("value", ["8", '"8, 12"', '["eight"]', '"[8"'])
+def test_a_value_of_another_type_is_refused(value):
+    with pytest.raises(ValueError, match=r"blocks = .*: expected list, as in blocks = \[3, 6\]"):
+        run(DECLARED, f"# Parameters\nblocks = {value}\n")
+
+
+def test_an_injected_value_that_is_no_literal_is_still_checked():
+    with pytest.raises(ValueError, match="does not take layers"):
+        run(DECLARED, "# Parameters\nlayers = float('inf')\n")
+
+
+def test_an_unknown_profile_names_those_there_are(coco):
+    with pytest.raises(ValueError, match="unknown profile 'koko': there are coco, scenes"):
+        run(DECLARED, '# Parameters\nprofile = "koko"\n')
+
+
+def test_a_key_that_means_nothing_in_a_profile_is_refused(coco):
+    (profiles.FOLDER / "coco.yaml").write_text("parameter: {blocks: [8]}\n")
+    with pytest.raises(ValueError, match=r"coco.yaml: unknown keys \['parameter'\]"):
+        profiles.load("coco")
+
+
+def test_without_a_parameters_cell_the_error_says_what_one_is():
+    with pytest.raises(ValueError, match="no parameters cell has run"):
+        run("import torch", "blocks = [3]")
+
+
+def test_folders_follow_the_profile_and_the_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("DIFFFEAT_CACHE", raising=False)
+    monkeypatch.setenv("DIFFFEAT_RESULTS", str(tmp_path))
+    p = run(DECLARED)
+    assert (p.cache, p.results) == (profiles.ROOT / "cache" / "scenes", tmp_path / "scenes")
+
+
+def test_papermill_exits_with_the_names_that_a_notebook_takes(tmp_path):
+    """Papermill itself only logs an unknown parameter and exits 0."""
+    parameters = nbformat.v4.new_code_cell(DECLARED, metadata={"tags": ["parameters"]})
+    body = nbformat.v4.new_code_cell('from difffeat import profiles\np = profiles.parameters(vars(), "page")')
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[parameters, body], metadata=kernel)
+    nbformat.write(notebook, tmp_path / "page.ipynb")
+
+    command = [sys.executable, "-m", "papermill", str(tmp_path / "page.ipynb"), str(tmp_path / "out.ipynb")]
+    done = subprocess.run(
+        [*command, "-p", "layers", "[8]"], capture_output=True, text=True, cwd=profiles.ROOT
+    )
+    assert done.returncode != 0
+    assert "page does not take layers; it takes profile, blocks, rate, shard, limit" in done.stderr
