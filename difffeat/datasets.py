@@ -1,0 +1,285 @@
+"""A prepared split of a data set: sample ids, labels, captions and image files, in one fixed order.
+
+Letters: N samples, K labels. Everything else in this package reads data through `Split`, so it does not know
+which data set it is looking at. A reader in `data_prep` makes a `Split`; `Split.save` and `load` keep one as
+a JSON file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from difffeat._files import write_whole
+
+
+class BrokenImage(ValueError):
+    """A file that is there but cannot be decoded as an image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples of one part (train, val, test) of a data set.
+
+    Parameters
+    ----------
+    name : str, the part: "train", "val", "test"
+    ids : array-like of int, shape (N,), no two alike; noise, shards and labels are all tied to them
+    names : sequence of K str, the label names in column order
+    labels : array-like of shape (N, K), 1 where the label applies, else 0
+    captions : sequence of N str, or empty for a data set without text
+    images : sequence of N paths, or empty for a data set without images
+    dataset : str, the data set's name, kept in the provenance of features
+
+    Raises
+    ------
+    ValueError
+        If the split is empty, ids repeat, lengths differ, or a label is not 0 or 1.
+    FileNotFoundError
+        If images are not on disk; the message counts and names them.
+    """
+
+    name: str
+    ids: np.ndarray
+    names: tuple[str, ...]
+    labels: np.ndarray
+    captions: tuple[str, ...] = ()
+    images: tuple[Path, ...] = ()
+    dataset: str = "unnamed"
+
+    def __post_init__(self):
+        ids = np.array(self.ids, dtype=np.int64, ndmin=1)
+        labels = np.array(self.labels)
+        _check_ids(self.name, ids)
+        _check_labels(self.name, ids, self.names, labels)
+        for field in ("captions", "images"):
+            if len(getattr(self, field)) not in (0, len(ids)):
+                raise ValueError(
+                    f"split {self.name!r} has {len(ids)} ids but {len(getattr(self, field))} {field}; "
+                    f"give one for each id, or none at all"
+                )
+        coerced = {
+            "ids": ids,
+            "names": tuple(self.names),
+            "labels": labels.astype(np.uint8),
+            "captions": tuple(self.captions),
+            "images": tuple(map(Path, self.images)),
+        }
+        for array in (coerced["ids"], coerced["labels"]):
+            array.setflags(write=False)
+        for field, value in coerced.items():
+            object.__setattr__(self, field, value)
+        _check_files(self.name, self.images)
+
+    def __len__(self):
+        return len(self.ids)
+
+    def __getitem__(self, rows: slice) -> Split:
+        """The samples `split[lo:hi]`, as a split of the same name."""
+        if not isinstance(rows, slice):
+            raise TypeError(f"a split takes a slice, got {rows!r}; for one image use split.image(i)")
+        return self._rows(range(len(self))[rows])
+
+    def select(self, ids) -> Split:
+        """The samples with these ids, in this order; aligns labels with the rows of a features cache.
+
+        Raises
+        ------
+        ValueError
+            If an id is not in the split; the message names the first ones.
+        """
+        rows = {int(sample): row for row, sample in enumerate(self.ids)}
+        unknown = [int(sample) for sample in ids if int(sample) not in rows]
+        if unknown:
+            raise ValueError(f"{len(unknown)} ids are not in split {self.name!r}: {_some(unknown)}")
+        return self._rows([rows[int(sample)] for sample in ids])
+
+    def _rows(self, rows: Sequence[int]) -> Split:
+        return replace(
+            self,
+            ids=self.ids[list(rows)],
+            labels=self.labels[list(rows)],
+            captions=tuple(self.captions[row] for row in rows) if self.captions else (),
+            images=tuple(self.images[row] for row in rows) if self.images else (),
+        )
+
+    def image(self, row: int) -> Image.Image:
+        """Decode one image to RGB at its stored size.
+
+        Raises
+        ------
+        BrokenImage
+            If the file cannot be decoded; the message names the file and the sample id.
+        FileNotFoundError
+            If the file has gone.
+        """
+        path = self.images[row]
+        try:
+            with Image.open(path) as image:
+                return image.convert("RGB")
+        except FileNotFoundError:
+            raise
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BrokenImage(f"cannot decode image {path} (id {self.ids[row]}): {error}") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of ids, labels and captions: the whole of what this split says about its samples."""
+        labels = [row.tolist() for row in self.labels]
+        return _hash([self.ids.tolist(), list(self.names), labels, list(self.captions)])
+
+    def input_digest(self, modality: str) -> str:
+        """Hash of what a backbone is fed: ids, with captions ("text") or image names and sizes ("image").
+
+        Image features stay valid when captions or labels change, and text features when images do.
+
+        Raises
+        ------
+        ValueError
+            If the split has no inputs of this modality, or the modality is unknown.
+        """
+        inputs = {"text": self.captions, "image": self.images}
+        if modality not in inputs:
+            raise ValueError(f"modality {modality!r} is unknown; known: {', '.join(inputs)}")
+        if not inputs[modality]:
+            raise ValueError(f"split {self.name!r} of {self.dataset!r} has no {modality} inputs")
+        if modality == "text":
+            return _hash([self.ids.tolist(), list(self.captions)])
+        return _hash([self.ids.tolist(), [(path.name, path.stat().st_size) for path in self.images]])
+
+    def save(self, folder) -> Path:
+        """Write `<folder>/<name>.json`, image paths relative to the folder; returns the path.
+
+        The file holds dataset, name, names, ids, labels (indices into names), captions and images, and can as
+        well be written by hand or by another program.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.name}.json"
+        content = {
+            "dataset": self.dataset,
+            "name": self.name,
+            "names": list(self.names),
+            "ids": self.ids.tolist(),
+            "labels": [np.flatnonzero(row).tolist() for row in self.labels],
+            "captions": list(self.captions),
+            "images": [os.path.relpath(image, folder) for image in self.images],
+        }
+        return write_whole(path, json.dumps(content, ensure_ascii=False).encode())
+
+
+def load(folder, name: str) -> Split:
+    """Read the split that `Split.save` wrote to `<folder>/<name>.json`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such split (the message names those there are), or images are not on disk.
+    ValueError
+        If the file lacks a field, or a label index is outside the list of names.
+    """
+    folder = Path(folder)
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        there = sorted(other.stem for other in folder.glob("*.json"))
+        raise FileNotFoundError(f"no split {name!r} in {folder}; there: {', '.join(there) or 'none'}")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    lacking = {"ids", "names", "labels"} - content.keys()
+    if lacking:
+        raise ValueError(f"{path} lacks {', '.join(sorted(lacking))}; a split needs ids, names and labels")
+    names, ids = content["names"], content["ids"]
+    return Split(
+        name=content.get("name", name),
+        ids=ids,
+        names=names,
+        labels=multi_hot(content["labels"], names, ids),
+        captions=content.get("captions", ()),
+        images=[Path(os.path.normpath(folder / image)) for image in content.get("images", ())],
+        dataset=content.get("dataset", "unnamed"),
+    )
+
+
+def multi_hot(indices: Sequence[Sequence[int]], names: Sequence[str], ids: Sequence[int]) -> np.ndarray:
+    """Label indices per sample to a (N, K) matrix of 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If an index is outside the list of names; the message gives the sample id and the range.
+    """
+    if len(indices) != len(ids):
+        raise ValueError(f"{len(ids)} ids but labels for {len(indices)} samples")
+    labels = np.zeros((len(ids), len(names)), dtype=np.uint8)
+    for row, (sample, present) in enumerate(zip(ids, indices, strict=True)):
+        for index in present:
+            if not 0 <= index < len(names):
+                raise ValueError(
+                    f"id {sample} has label {index}, outside the list: {len(names)} names, "
+                    f"0 to {len(names) - 1}"
+                )
+            labels[row, index] = 1
+    return labels
+
+
+def _check_ids(name, ids):
+    if ids.ndim != 1:
+        raise ValueError(f"split {name!r}: ids must have shape (N,), got {ids.shape}")
+    if not len(ids):
+        raise ValueError(f"split {name!r} is empty; expected at least one sample")
+    values, counts = np.unique(ids, return_counts=True)
+    if len(values) < len(ids):
+        twice = values[counts > 1].tolist()
+        raise ValueError(
+            f"split {name!r} has {len(twice)} ids more than once: {_some(twice)}; make them unique"
+        )
+
+
+def _check_labels(name, ids, names, labels):
+    if labels.shape != (len(ids), len(names)):
+        raise ValueError(
+            f"split {name!r}: labels must be {(len(ids), len(names))} (ids, names), got {labels.shape}"
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"split {name!r}: label names repeat: {_some([n for n in names if names.count(n) > 1])}"
+        )
+    wrong = np.argwhere((labels != 0) & (labels != 1))
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"split {name!r}: labels must be 0 or 1, got {labels[row, column]} for id {ids[row]}, "
+            f"{names[column]!r}"
+        )
+
+
+def _check_files(name, images):
+    """One listing per folder, not one look per file: data sets on network disks have 100,000 of them."""
+    listings = {folder: _listing(folder) for folder in {image.parent for image in images}}
+    missing = [image for image in images if image.name not in listings[image.parent]]
+    if missing:
+        raise FileNotFoundError(
+            f"split {name!r}: {len(missing)} of {len(images)} images are not on disk: {_some(missing)}; "
+            f"check the image folder, or prepare the split without images"
+        )
+
+
+def _listing(folder: Path) -> set[str]:
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+def _some(items: Sequence, most: int = 5) -> str:
+    """The first items, and how many more."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(map(str, items[:most])) + more
+
+
+def _hash(content) -> str:
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()

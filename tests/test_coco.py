@@ -1,0 +1,241 @@
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import data_prep
+from data_prep import coco
+
+COUNTS = {"train": 12, "val": 5, "test": 4}
+
+
+@pytest.fixture
+def content():
+    """Three images; category ids with a gap, out of order; a crowd; captions out of order."""
+    return {
+        "images": [{"id": number, "file_name": f"{number:03d}.jpg"} for number in (9, 4, 6)],
+        "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}, {"id": 17, "name": "cat"}],
+        "annotations": [
+            {"id": 1, "image_id": 4, "category_id": 18, "iscrowd": 0},
+            {"id": 2, "image_id": 4, "category_id": 18, "iscrowd": 1},
+            {"id": 3, "image_id": 4, "category_id": 3, "iscrowd": 0},
+            {"id": 4, "image_id": 6, "category_id": 17, "iscrowd": 1},
+        ],
+        "captions": [
+            {"id": 52, "image_id": 9, "caption": "nine, second"},
+            {"id": 51, "image_id": 9, "caption": "nine, first"},
+            {"id": 12, "image_id": 4, "caption": "four, first"},
+            {"id": 13, "image_id": 4, "caption": "four, second"},
+            {"id": 70, "image_id": 6, "caption": "six, second"},
+            {"id": 60, "image_id": 6, "caption": "six, first"},
+        ],
+    }
+
+
+@pytest.fixture
+def read(tmp_path, content):
+    """Write `content` as COCO would, then read it."""
+    (tmp_path / "part").mkdir()
+    for image in content["images"]:
+        Image.new("RGB", (8, 8), (image["id"], 0, 0)).save(tmp_path / "part" / image["file_name"])
+
+    def write_and_read(**options):
+        captions = {"images": content["images"], "annotations": content["captions"]}
+        (tmp_path / "instances.json").write_text(
+            json.dumps({k: v for k, v in content.items() if k != "captions"})
+        )
+        (tmp_path / "captions.json").write_text(json.dumps(captions))
+        options = {
+            "captions": tmp_path / "captions.json",
+            "images": tmp_path / "part",
+            "name": "train",
+        } | options
+        return coco.read(tmp_path / "instances.json", **options)
+
+    return write_and_read
+
+
+def test_labels_captions_and_files_of_each_image(read, tmp_path):
+    split = read()
+    assert split.ids.tolist() == [9, 4, 6] and split.names == ("car", "cat", "dog")
+    assert split.labels.tolist() == [[0, 0, 0], [1, 0, 1], [0, 1, 0]]
+    assert split.captions == ("nine, first", "four, first", "six, first")
+    assert split.images[1] == tmp_path / "part" / "004.jpg"
+    assert (split.name, split.dataset) == ("train", "coco")
+
+
+def test_another_caption_by_its_place(read):
+    assert read(caption=1).captions == ("nine, second", "four, second", "six, second")
+
+
+def test_images_without_instances_can_be_dropped(read):
+    split = read(unlabelled=False)
+    assert (
+        split.ids.tolist() == [4, 6]
+        and split.captions[0] == "four, first"
+        and split.images[0].name == "004.jpg"
+    )
+
+
+def test_text_or_images_alone(read):
+    assert read(images=None).images == () and read(captions=None).captions == ()
+
+
+def test_caption_that_an_image_does_not_have(read, content):
+    content["captions"].pop()
+    with pytest.raises(ValueError, match="1 images have no caption 1 .* the first is image 6 with 1"):
+        read(caption=1)
+
+
+def test_category_outside_the_list(read, content):
+    content["annotations"][2]["category_id"] = 90
+    with pytest.raises(ValueError, match="annotation 3 has category 90, which is not in the list of 3"):
+        read()
+
+
+def test_annotation_of_an_image_outside_the_list(read, content):
+    content["annotations"][0]["image_id"] = 5
+    with pytest.raises(ValueError, match="annotation 1 is of image 5"):
+        read()
+
+
+def test_duplicate_image_ids(read, content):
+    content["images"].append(content["images"][0])
+    with pytest.raises(ValueError, match="1 ids more than once: 9"):
+        read()
+
+
+def test_nothing_left(read, content):
+    content["annotations"] = []
+    with pytest.raises(ValueError, match="'train' is empty"):
+        read(unlabelled=False)
+
+
+def test_images_missing_on_disk(read, tmp_path):
+    (tmp_path / "part" / "004.jpg").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"1 of 3 images are not on disk: .*004\.jpg; check the image folder"
+    ):
+        read()
+
+
+def test_files_of_another_format(read, tmp_path):
+    (tmp_path / "notes.json").write_text("[]")
+    (tmp_path / "half.json").write_text('{"annotations": [')
+    with pytest.raises(ValueError, match=r"notes\.json is not in COCO's format: it has no annotations"):
+        read(captions=tmp_path / "notes.json")
+    with pytest.raises(ValueError, match=r"half\.json is not JSON, or ends early"):
+        read(captions=tmp_path / "half.json")
+    with pytest.raises(FileNotFoundError, match=r"none\.json does not exist"):
+        read(captions=tmp_path / "none.json")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    settings = {
+        "reader": "scenes",
+        "folder": str(tmp_path_factory.mktemp("scenes")),
+        "counts": COUNTS,
+        "workers": 1,
+    }
+    return settings, data_prep.splits(settings)
+
+
+def test_scenes_are_drawn_and_read(scenes):
+    _, splits = scenes
+    assert {part: len(split) for part, split in splits.items()} == COUNTS
+    train = splits["train"]
+    assert train.dataset == "scenes" and len(train.names) == 20 and train.labels.any(axis=1).all()
+    assert train.image(0).mode == "RGB" and all(train.captions)
+    assert not set(train.ids) & set(splits["test"].ids)
+
+
+def test_second_call_reads_what_the_first_prepared(scenes, monkeypatch):
+    settings, splits = scenes
+    monkeypatch.setattr(coco, "read", None)
+    again = data_prep.splits(settings)
+    assert {part: split.digest for part, split in again.items()} == {
+        part: s.digest for part, s in splits.items()
+    }
+
+
+def test_changed_annotations_are_read_again(scenes):
+    settings, splits = scenes
+    path = Path(settings["folder"]) / "annotations" / "captions_val.json"
+    before = path.read_text()
+    path.write_text(before.replace('"caption":"', '"caption":"Look: '))
+    try:
+        assert data_prep.splits(settings)["val"].captions[0] == "Look: " + splits["val"].captions[0]
+    finally:
+        path.write_text(before)
+
+
+def test_scenes_of_other_counts_are_not_taken_for_these(scenes):
+    settings, _ = scenes
+    with pytest.raises(ValueError, match="holds 12 scenes for train, 99 are asked for: delete that folder"):
+        data_prep.splits(settings | {"counts": COUNTS | {"train": 99}})
+
+
+def test_the_reader_of_coco_reads_scenes_and_holds_out_a_validation_part(scenes):
+    settings, drawn = scenes
+    options = {"reader": "coco", "folder": settings["folder"], "parts": {"train": "train", "test": "val"}}
+    splits = data_prep.splits(options | {"validation": 4})
+    assert len(splits["train"]) == 8 and len(splits["val"]) == 4 and splits["val"].name == "val"
+    assert sorted([*splits["train"].ids, *splits["val"].ids]) == sorted(drawn["train"].ids)
+    assert np.array_equal(splits["test"].ids, drawn["val"].ids)
+    assert data_prep.splits(options | {"validation": 4, "images": False})["val"].images == ()
+    with pytest.raises(ValueError, match="cannot hold out 12 of 12"):
+        data_prep.splits(options | {"validation": 12})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"reader": "imagenet"}, "reader 'imagenet'; known: scenes, coco"),
+        ({}, "reader None; known"),
+        ({"reader": "scenes", "sede": 1}, "does not take sede; it takes folder, seed, counts"),
+        ({"reader": "coco", "folder": "x", "parts": {"train": "a", "dev": "b"}}, "must name train and test"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        data_prep.splits(settings)
+
+
+def test_real_coco_images_and_captions(tmp_path):
+    """Two images of val2014 with their published labels and captions, through the same reader."""
+    if "DIFFFEAT_REFERENCE" not in os.environ:
+        pytest.skip("DIFFFEAT_REFERENCE is not set: no copy of COCO images to read")
+    data = Path(os.environ["DIFFFEAT_REFERENCE"]) / "data"
+    names = (data / "coco2014" / "categories.txt").read_text().split("\n")[:80]
+    rows = [
+        line.split("\t") for line in (data / "coco_val2014_images" / "index.tsv").read_text().split("\n")[:2]
+    ]
+    files = [f"COCO_val2014_{int(row[0]):012d}.jpg" for row in rows]
+    with tarfile.open(data / "coco_val2014_images" / "images.tar") as tar:
+        for member in (member for member in tar if Path(member.name).name in files):
+            (tmp_path / Path(member.name).name).write_bytes(tar.extractfile(member).read())
+    images = [{"id": int(row[0]), "file_name": file} for row, file in zip(rows, files, strict=True)]
+    instances = [
+        {"id": n, "image_id": int(row[0]), "category_id": 2 * int(label)}
+        for n, (row, label) in enumerate((row, label) for row in rows for label in row[3].split())
+    ]
+    categories = [{"id": 2 * place, "name": name} for place, name in enumerate(names)]
+    captions = [{"id": n, "image_id": int(row[0]), "caption": row[4]} for n, row in enumerate(rows)]
+    body = {"images": images, "annotations": instances, "categories": categories}
+    (tmp_path / "instances.json").write_text(json.dumps(body))
+    (tmp_path / "captions.json").write_text(json.dumps({"annotations": captions}))
+    split = coco.read(tmp_path / "instances.json", tmp_path / "captions.json", tmp_path, name="test")
+    assert split.image(1).size == (342, 256)
+    assert [names[k] for k in np.flatnonzero(split.labels[1])] == [
+        "person",
+        "boat",
+        "umbrella",
+        "suitcase",
+        "chair",
+    ]
+    assert split.captions[1] == "A man sitting under an umbrella next to a body of water."

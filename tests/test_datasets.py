@@ -1,0 +1,145 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from difffeat import datasets
+from difffeat.datasets import BrokenImage, Split
+
+NAMES = ("cat", "dog", "cow")
+
+
+@pytest.fixture
+def split(tmp_path):
+    images = [tmp_path / "images" / f"{sample}.png" for sample in (7, 3, 11, 5)]
+    images[0].parent.mkdir()
+    for shade, path in enumerate(images):
+        Image.new("L", (6, 4), shade).save(path)
+    labels = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1]])
+    return Split("train", [7, 3, 11, 5], NAMES, labels, ["a cat", "a dog", "ein Bär", "all"], images, "pets")
+
+
+def test_fields_are_coerced_and_read_only(split):
+    assert split.ids.dtype == np.int64 and split.labels.dtype == np.uint8
+    assert all(isinstance(path, Path) for path in split.images)
+    with pytest.raises(ValueError, match="read-only"):
+        split.labels[0, 0] = 0
+
+
+def test_slices_and_selection_keep_rows_together(split):
+    assert split[1:3].captions == ("a dog", "ein Bär") and split[1:3].name == "train"
+    chosen = split.select(np.array([5, 7]))
+    assert chosen.captions == ("all", "a cat")
+    assert chosen.labels.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert chosen.image(1).getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_selecting_unknown_ids_names_them(split):
+    with pytest.raises(ValueError, match="2 ids are not in split 'train': 4, 6"):
+        split.select([7, 4, 6])
+
+
+def test_one_row_is_not_a_split(split):
+    with pytest.raises(TypeError, match="takes a slice, got 2"):
+        split[2]
+
+
+def test_image_is_rgb_at_its_stored_size(split):
+    image = split.image(2)
+    assert image.mode == "RGB" and image.size == (6, 4) and image.getpixel((0, 0)) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"truncated"])
+def test_broken_image_names_the_file_and_the_id(split, content):
+    whole = split.images[1].read_bytes()
+    split.images[1].write_bytes(whole[: len(whole) // 2] if content == b"truncated" else content)
+    with pytest.raises(BrokenImage, match=r"cannot decode image .*3\.png \(id 3\)"):
+        split.image(1)
+
+
+def test_image_that_went_away_is_not_called_broken(split):
+    split.images[0].unlink()
+    with pytest.raises(FileNotFoundError):
+        split.image(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ids": [7, 3, 3, 7]}, "2 ids more than once: 3, 7"),
+        ({"ids": [], "labels": np.zeros((0, 3)), "captions": (), "images": ()}, "'train' is empty"),
+        ({"labels": np.zeros((4, 2))}, r"labels must be \(4, 3\) \(ids, names\), got \(4, 2\)"),
+        ({"labels": np.full((4, 3), 2)}, "labels must be 0 or 1, got 2 for id 7, 'cat'"),
+        ({"labels": np.full((4, 3), np.nan)}, "labels must be 0 or 1, got nan"),
+        ({"captions": ["one"]}, "4 ids but 1 captions"),
+        ({"names": ("cat", "dog", "cat")}, "label names repeat: cat"),
+    ],
+)
+def test_wrong_content_is_refused(split, change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(split, **change)
+
+
+def test_images_missing_on_disk_are_counted_and_named(split, tmp_path):
+    elsewhere = [tmp_path / "elsewhere" / "a.png", *split.images[1:]]
+    with pytest.raises(FileNotFoundError, match=r"1 of 4 images are not on disk: .*elsewhere/a\.png"):
+        replace(split, images=elsewhere)
+
+
+def test_digest_follows_ids_labels_and_captions(split):
+    assert split.digest == replace(split, images=()).digest
+    assert split.digest != replace(split, captions=("x", *split.captions[1:])).digest
+    assert split.digest != replace(split, labels=1 - split.labels).digest
+    assert split.digest != split[:3].digest
+
+
+def test_input_digest_follows_what_the_backbone_sees(split):
+    recaptioned = replace(split, captions=("x", *split.captions[1:]), labels=1 - split.labels)
+    assert recaptioned.input_digest("image") == split.input_digest("image")
+    assert recaptioned.input_digest("text") != split.input_digest("text")
+    before = split.input_digest("image")
+    Image.new("RGB", (30, 40), "red").save(split.images[0])
+    assert split.input_digest("image") != before
+
+
+def test_input_digest_needs_the_inputs(split):
+    with pytest.raises(ValueError, match="'train' of 'pets' has no image inputs"):
+        replace(split, images=()).input_digest("image")
+    with pytest.raises(ValueError, match="modality 'sound' is unknown; known: text, image"):
+        split.input_digest("sound")
+
+
+def test_save_and_load_is_the_same_split_wherever_the_folder_goes(split, tmp_path):
+    assert split.save(tmp_path / "prepared") == tmp_path / "prepared" / "train.json"
+    inputs = split.input_digest("image")
+    tmp_path.rename(moved := tmp_path.with_name(tmp_path.name + "-moved"))
+    again = datasets.load(moved / "prepared", "train")
+    assert again.digest == split.digest and again.dataset == "pets" and again.names == NAMES
+    assert again.images[0] == moved / "images" / "7.png"
+    assert again.input_digest("image") == inputs
+
+
+def test_load_names_the_splits_there_are(split, tmp_path):
+    split.save(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no split 'val' in .*; there: train"):
+        datasets.load(tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": [[0], [3], [], [1]]}, "id 3 has label 3, outside the list: 3 names, 0 to 2"),
+        ({"labels": [[0], [-1], [], [1]]}, "id 3 has label -1, outside the list"),
+        ({"labels": [[0]]}, "4 ids but labels for 1 samples"),
+        ({"names": None}, "lacks names"),
+    ],
+)
+def test_load_refuses_wrong_files(split, tmp_path, change, message):
+    path = split.save(tmp_path)
+    content = json.loads(path.read_text()) | change
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    with pytest.raises(ValueError, match=message):
+        datasets.load(tmp_path, "train")
