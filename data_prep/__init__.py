@@ -1,4 +1,4 @@
-"""Data sets made ready for the notebooks: `splits(settings)` gives train, val and test of a profile's data."""
+"""Data sets made ready for the notebooks: `splits(settings)` gives train, val and test of a profile."""
 
 import hashlib
 import inspect
@@ -86,7 +86,7 @@ def _coco(folder, dataset="coco", parts=None, validation=5000, caption=0, unlabe
 
 
 def _prepared(folder, dataset, parts, **how):
-    """The splits of this folder read in this way, kept as files: COCO's own take a minute and 3 GB to read."""
+    """The splits of this folder read in this way, kept as files: COCO's own take a minute to read."""
     files = [path for stem in parts.values() for path in _annotations(folder, stem)]
     kept = folder / "prepared" / _key(dataset, parts, how, [_stamp(path) for path in files])
     wanted = [kept / f"{part}.json" for part in PARTS]

@@ -66,6 +66,8 @@ def compact(features: np.ndarray) -> np.ndarray:
     have such channels), rounding can erase the spread, which is all a probe sees; hence the test is per
     column.
     """
+    if not len(features):
+        return features.astype(np.float16)
     with np.errstate(over="ignore"):
         half = features.astype(np.float16)
     if not np.isfinite(half).all():

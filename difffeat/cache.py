@@ -47,10 +47,10 @@ __all__ = [
     "SCHEMA",
     "CacheError",
     "Features",
+    "attributes",
     "check_provenance",
     "environment",
     "open",
-    "provenance",
     "shard_path",
     "verify",
     "view_path",
@@ -196,10 +196,10 @@ def verify(path) -> Features:
     return features
 
 
-def provenance(path) -> dict:
-    """The provenance of a shard or view, read without any other check."""
+def attributes(path) -> dict:
+    """Provenance, environment and skipped images of a shard or view, read without any other check."""
     with reading(Path(path)) as file:
-        return attribute(file, "provenance")
+        return {name: attribute(file, name) for name in ("provenance", "environment", "skipped")}
 
 
 def check_provenance(path, expected: Mapping, found: Mapping) -> None:
@@ -307,8 +307,8 @@ def write_view(folder, split_name: str) -> Path:
 
 def _header(shard: Path) -> dict:
     """What a view needs to know of a shard."""
+    header = attributes(shard)
     with reading(shard) as file:
-        header = {name: attribute(file, name) for name in ("provenance", "environment", "skipped")}
         points = {name: (file[name].shape, file[name].dtype) for name in _point_names(header["provenance"])}
         ids = file["index"][:]
     source = {"file": f"{shard.parent.name}/{shard.name}", "rows": len(ids), "bytes": shard.stat().st_size}
@@ -326,6 +326,7 @@ def _link(view, name, headers):
         if shape[0]:
             layout[row : row + shape[0]] = h5py.VirtualSource(header["source"]["file"], name, shape)
         row += shape[0]
+    layout.dcpl.set_obj_track_times(False)  # h5py leaves this out for virtual data sets alone
     view.create_virtual_dataset(name, layout, fillvalue=np.nan)
 
 
