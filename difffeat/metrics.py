@@ -1,0 +1,272 @@
+"""Multi-label metrics over a whole grid of probes at once.
+
+N samples, K labels; labels (N, K) are 0 or 1. Scores and predictions are (..., N, K): leading axes, usually
+one axis P of grid points, stay in what comes back. Every metric is a fraction in [0, 1].
+
+A class without positives has no recall and no average precision: it is left out of every mean over classes,
+and listed. A class that is never predicted has precision 0, as in the field's code.
+"""
+
+import numpy as np
+import pandas as pd
+
+
+def check_labels(labels, name="labels"):
+    """Labels as a boolean array of shape (N, K), or a clear error.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), every value 0 or 1
+    name : what the error calls the array
+
+    Returns
+    -------
+    ndarray of bool, shape (N, K)
+
+    Raises
+    ------
+    ValueError
+        If the array is empty, not 2-D, or holds anything but 0 and 1.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or labels.size == 0:
+        raise ValueError(f"{name} must be a non-empty (N, K) array, got shape {labels.shape}")
+    truth = labels.astype(bool)
+    if labels.dtype != bool and not np.array_equal(truth, labels):
+        other = labels[truth != labels][0]
+        raise ValueError(f"{name} must be 0 or 1, found {other}; binarise them first")
+    return truth
+
+
+def check_scores(labels, scores, name="scores"):
+    """Labels (N, K) as booleans and scores (..., N, K) as a finite float array, or a clear error."""
+    labels = check_labels(labels)
+    scores = np.asarray(scores)
+    scores = scores if np.issubdtype(scores.dtype, np.floating) else scores.astype(float)
+    if scores.shape[-2:] != labels.shape:
+        raise ValueError(
+            f"{name} must be (..., N, K) with (N, K) = {labels.shape} as in labels, got {scores.shape}"
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            f"{name} must be finite, found {np.count_nonzero(~np.isfinite(scores))} NaN or infinite values"
+        )
+    return labels, scores
+
+
+def average_precision(labels, scores):
+    """Non-interpolated average precision of each class: sum over thresholds of (R_n - R_{n-1}) P_n.
+
+    Equal scores are one threshold, as in scikit-learn, so the order of tied samples does not matter.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1
+    scores : array of shape (..., N, K); only their order within a class counts
+
+    Returns
+    -------
+    ndarray of float64, shape (..., K)
+        NaN for a class without positives.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, labels are not 0 or 1, or a score is not finite.
+
+    Source
+    ------
+    Diff-Feat, section 4 "Evaluation metrics"; `sklearn.metrics.average_precision_score`.
+    """
+    labels, scores = check_scores(labels, scores)
+    flat = scores.reshape(-1, *labels.shape)  # (P, N, K)
+    # One grid point at a time: sorting dominates, and the (K, N) temporaries stay small.
+    values = [_average_precision(labels.T, point.T) for point in flat]
+    return np.array(values).reshape(*scores.shape[:-2], labels.shape[1])
+
+
+def _average_precision(labels, scores):
+    """Average precision of labels (K, N) ranked by scores (K, N)."""
+    order = np.argsort(-scores, axis=1)  # (K, N)
+    ranked = np.take_along_axis(scores, order, axis=1)
+    hits = np.take_along_axis(labels, order, axis=1).cumsum(axis=1)
+    threshold = np.ones_like(labels)
+    threshold[:, :-1] = ranked[:, 1:] != ranked[:, :-1]  # the last sample of each run of equal scores
+    before = np.maximum.accumulate(np.where(threshold, hits, 0), axis=1)
+    gained = hits.copy()
+    gained[:, 1:] -= before[:, :-1]  # positives since the previous threshold
+    precision = hits / np.arange(1, labels.shape[1] + 1)
+    positives = hits[:, -1]
+    total = (gained * precision * threshold).sum(axis=1)
+    return np.divide(total, positives, out=np.full(len(total), np.nan), where=positives > 0)
+
+
+def mean_average_precision(labels, scores):
+    """Mean average precision (mAP) over the classes that have positives.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1
+    scores : array of shape (..., N, K)
+
+    Returns
+    -------
+    float, or ndarray of shape (...) when scores have leading axes
+
+    Raises
+    ------
+    ValueError
+        As `average_precision`, and if no class has a positive.
+    """
+    _positives(check_labels(labels))
+    values = np.nanmean(average_precision(labels, scores), axis=-1)
+    return float(values) if values.ndim == 0 else values
+
+
+def label_frequency_map(labels):
+    """mAP of scores that are the same for every sample: the mean frequency of the classes.
+
+    The floor of every mAP: what a classifier reaches that never looks at its input. (All samples tie, so each
+    class has one threshold, with recall 1 and precision equal to its frequency.)
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1
+
+    Returns
+    -------
+    float
+    """
+    labels = check_labels(labels)
+    return float(labels.mean(axis=0)[_positives(labels)].mean())
+
+
+def report(labels, probabilities, threshold=0.5):
+    """The seven metrics of the paper's tables, and both definitions of CF1.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1
+    probabilities : array of shape (..., N, K)
+    threshold : float; a label is predicted where its probability is at least this
+
+    Returns
+    -------
+    dict
+        mAP; CP, CR per-class precision and recall; CF1_macro the mean of per-class F1; CF1_harmonic the
+        harmonic mean of CP and CR; OP, OR, OF1 over all (sample, label) pairs together: each a float, or an
+        ndarray of shape (...) when probabilities have leading axes. classes_without_positives: list of int.
+
+    Raises
+    ------
+    ValueError
+        As `mean_average_precision`.
+
+    Source
+    ------
+    Diff-Feat, Table 1. The paper's CF1 is the macro mean (Table 5: CP 72.02, CR 46.08, CF1 54.99, where the
+    harmonic mean is 56.20); ML-GCN, ASL and Query2Label print the harmonic one under the same name.
+    """
+    labels, probabilities = check_scores(labels, probabilities, "probabilities")
+    counted = _decisions(labels, probabilities >= threshold)
+    return {"mAP": mean_average_precision(labels, probabilities), **counted}
+
+
+def report_top3(labels, probabilities, threshold=0.5):
+    """As `report`, with at most the three most probable labels of each sample predicted.
+
+    Parameters
+    ----------
+    labels, probabilities
+        As in `report`.
+    threshold : float
+        One of the three that is below it is not predicted, as in ML-GCN's code; 0 predicts all three always.
+
+    Returns
+    -------
+    dict
+        As `report` without mAP, which does not depend on decisions.
+
+    Source
+    ------
+    Chen et al., ML-GCN (CVPR 2019), top-3 columns of Table 1.
+    """
+    labels, probabilities = check_scores(labels, probabilities, "probabilities")
+    highest = np.argsort(-probabilities, axis=-1, kind="stable")[..., :3]
+    predicted = np.zeros(probabilities.shape, dtype=bool)
+    np.put_along_axis(predicted, highest, True, axis=-1)
+    return _decisions(labels, predicted & (probabilities >= threshold))
+
+
+def exact_match_by_label_set(labels, predictions, names=None):
+    """How often a label set is predicted exactly, for every set that occurs, most frequent first.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1
+    predictions : array of shape (N, K), 0 or 1
+    names : sequence of K strings, optional; the labels are numbered without it
+
+    Returns
+    -------
+    DataFrame
+        One row per label set: labels (tuple), count (samples with exactly these labels) and exact_match (the
+        fraction of them whose prediction is exactly this set). Sets of equal count are ordered by labels.
+
+    Source
+    ------
+    Diff-Feat, Figure 5b.
+    """
+    labels, predictions = check_labels(labels), check_labels(predictions, "predictions")
+    if predictions.shape != labels.shape:
+        raise ValueError(
+            f"predictions must have the shape of labels, {labels.shape}, got {predictions.shape}"
+        )
+    names = range(labels.shape[1]) if names is None else names
+    exact = (labels == predictions).all(axis=1)
+    sets, member = np.unique(labels, axis=0, return_inverse=True)
+    count = np.bincount(member.ravel())
+    table = pd.DataFrame(
+        {
+            "labels": [tuple(name for name, on in zip(names, row, strict=True) if on) for row in sets],
+            "count": count,
+            "exact_match": np.bincount(member.ravel(), weights=exact) / count,
+        }
+    )
+    return table.sort_values(["count", "labels"], ascending=[False, True], ignore_index=True)
+
+
+def _positives(labels):
+    """Boolean (K,): the classes with positives; an error when there is none."""
+    positives = labels.any(axis=0)
+    if not positives.any():
+        raise ValueError(f"no class has a positive among the {len(labels)} samples: there is nothing to rank")
+    return positives
+
+
+def _decisions(labels, predicted):
+    """Per-class and overall precision, recall and F1 of boolean predictions (..., N, K)."""
+    has = _positives(labels)
+    correct = (labels & predicted).sum(axis=-2)  # (..., K)
+    claimed, true = predicted.sum(axis=-2), labels.sum(axis=0)
+    precision, recall = _ratio(correct, claimed), _ratio(correct, true)
+    f1 = _ratio(2 * correct, claimed + true)
+    cp, cr, cf1 = (values[..., has].mean(axis=-1) for values in (precision, recall, f1))
+    correct, claimed, true = correct.sum(axis=-1), claimed.sum(axis=-1), true.sum()
+    values = {
+        "CP": cp,
+        "CR": cr,
+        "CF1_macro": cf1,
+        "CF1_harmonic": _ratio(2 * cp * cr, cp + cr),
+        "OP": _ratio(correct, claimed),
+        "OR": _ratio(correct, true),
+        "OF1": _ratio(2 * correct, claimed + true),
+    }
+    values = {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
+    return {**values, "classes_without_positives": np.flatnonzero(~has).tolist()}
+
+
+def _ratio(part, whole):
+    """part / whole, and 0 where whole is 0."""
+    part, whole = np.broadcast_arrays(np.asarray(part, dtype=float), whole)
+    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)

@@ -1,0 +1,322 @@
+"""Linear probes: one linear layer on frozen features, a whole (block, timestep) grid trained together.
+
+P grid points, N samples, D width, K labels; features (P, N, D), labels (N, K), probabilities (P, N, K).
+
+Every probe of a grid starts from the same weights and sees the same batches, and Adam works on each weight
+alone, so P probes are one batched matrix product per step and come out as they would one after another.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from difffeat._progress import bar
+from difffeat.metrics import check_labels
+
+# An array is taken so many bytes of features at a time: a copy of that size is standardised, and memory stays
+# bounded. Where N x D is so large that few probes fit, one alone keeps the processor busy.
+WORKING_SET = 2**28
+
+LINKS = {"bce": torch.sigmoid, "ce": lambda logits: torch.softmax(logits, dim=-2)}  # logits (P, K, N)
+
+
+@dataclass(frozen=True)
+class Probes:
+    """P trained linear probes, with the scaling of their inputs.
+
+    Attributes
+    ----------
+    weight : Tensor (P, K, D); bias : Tensor (P, K, 1)
+    mean, std : Tensors (P, 1, D); features are standardised by them (0 and 1 where scale is "none")
+    loss : "bce" (independent labels) or "ce" (one class per sample)
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+    loss: str
+
+    def __len__(self):
+        return len(self.weight)
+
+    def __getitem__(self, points):
+        """The probes at a list or slice of grid points; the axis P stays."""
+        return Probes(self.weight[points], self.bias[points], self.mean[points], self.std[points], self.loss)
+
+    @torch.inference_mode()
+    def scores(self, features):
+        """Probability of every label.
+
+        Parameters
+        ----------
+        features : array of shape (P, M, D), or an iterable of (P_chunk, M, D)
+
+        Returns
+        -------
+        ndarray of float32, shape (P, M, K)
+
+        Raises
+        ------
+        ValueError
+            If there are not P points, D differs from training, or a value is not finite.
+        """
+        width = self.weight.shape[-1]
+        expected = f"features must be ({len(self)}, M, {width}), as these probes were trained"
+        found, first = [], 0
+        for x in chunks(features):
+            part = self[first : first + len(x)]
+            if len(part) < len(x) or x.shape[-1] != width:
+                raise ValueError(f"{expected}; got a chunk of shape {tuple(x.shape)} after {first} points")
+            weight, bias, mean, std = (p.to(x.device) for p in (part.weight, part.bias, part.mean, part.std))
+            x.sub_(mean).div_(std)
+            found.append(LINKS[self.loss](torch.baddbmm(bias, weight, x.mT)).mT.cpu().numpy())
+            first += len(x)
+        if first < len(self):
+            raise ValueError(f"{expected}; got {first} points")
+        return np.concatenate(found)
+
+
+def fit_grid(
+    features,
+    labels,
+    *,
+    loss="bce",
+    epochs=40,
+    batch_size=128,
+    lr=1e-3,
+    scale="standard",
+    seed=0,
+    progress=False,
+):
+    """Train one linear probe per grid point, together.
+
+    Parameters
+    ----------
+    features : array or Tensor of shape (P, N, D), or an iterable of (P_chunk, N, D)
+        An array is taken a working set at a time; chunks of an iterable are trained whole, one after another,
+        so a grid larger than memory may come from a generator. A Tensor is trained on the device it lies on.
+    labels : array of shape (N, K), 0 or 1, for "bce"; int array of shape (N,), classes from 0, for "ce"
+    loss : "bce" (binary cross-entropy, many labels) or "ce" (cross-entropy, one class)
+    epochs, batch_size, lr
+        The paper's 40, 128 and 1e-3.
+    scale : "standard" (mean 0, standard deviation 1 over the N samples) or "none"
+        The paper does not state this; see deviations.md.
+    seed : int, of the first weights (as `torch.nn.Linear` draws them) and of the order of samples
+    progress : bool, show a bar of epochs per chunk
+
+    Returns
+    -------
+    Probes
+
+    Raises
+    ------
+    ValueError
+        If features are empty, not finite or of another N than labels, labels are not 0 or 1, classes are not
+        integers from 0, or loss or scale is unknown.
+
+    Source
+    ------
+    Diff-Feat, section 4 "Linear classifier setting"; cosine annealing is by step, down to 0.
+    """
+    target = one_hot(labels, loss)  # (K, N)
+    trained = []
+    for chunk in chunks(features):
+        if chunk.shape[1] != target.shape[1]:
+            raise ValueError(f"features have {chunk.shape[1]} samples, labels have {target.shape[1]}")
+        if trained and chunk.shape[2] != trained[0].weight.shape[2]:
+            widths = f"{trained[0].weight.shape[2]} and {chunk.shape[2]}"
+            raise ValueError(f"the points of one grid must share a width, got {widths}; train two grids")
+        mean, std = standardise(chunk, scale)
+        generator = torch.Generator().manual_seed(seed)
+        first = first_linear(chunk.shape[2], len(target), generator)
+        weight, bias = (values.repeat(len(chunk), 1, 1).to(chunk.device) for values in first)
+        descend(
+            [weight, bias],
+            _gradients(chunk, target.to(chunk.device), weight, bias, loss),
+            n=chunk.shape[1],
+            generator=generator,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            progress=progress,
+        )
+        trained.append(Probes(weight.cpu(), bias.cpu(), mean.cpu(), std.cpu(), loss))
+    if not trained:
+        raise ValueError("features hold no grid point: expected (P, N, D) or an iterable of (P_chunk, N, D)")
+    parts = zip(*((part.weight, part.bias, part.mean, part.std) for part in trained), strict=True)
+    return Probes(*map(torch.cat, parts), loss)
+
+
+def _gradients(features, target, weight, bias, loss):
+    """The gradient of the mean loss of linear layers by hand: no graph, the same memory each step."""
+    weight.grad, bias.grad = torch.empty_like(weight), torch.empty_like(bias)
+
+    def backward(rows):
+        x, y = features.index_select(1, rows), target[:, rows]  # (P, B, D), (K, B)
+        residual = LINKS[loss](torch.baddbmm(bias, weight, x.mT)).sub_(y)  # (P, K, B)
+        residual.div_(y.numel() if loss == "bce" else len(rows))
+        torch.bmm(residual, x, out=weight.grad)
+        torch.sum(residual, dim=-1, keepdim=True, out=bias.grad)
+
+    return backward
+
+
+def descend(parameters, backward, *, n, generator, epochs, batch_size, lr, progress=False):
+    """Adam with the learning rate on a half cosine from lr to 0 over all steps; the last short batch is kept.
+
+    Parameters
+    ----------
+    parameters : list of Tensors, changed in place
+    backward : callable taking the rows of a batch, an int Tensor (B,); fills each parameter's grad
+    n : int, samples
+    generator : torch.Generator on the CPU, orders the samples anew in each epoch
+    epochs, batch_size, lr
+        As in `fit_grid`.
+    progress : bool, show a bar of epochs
+    """
+    if epochs < 1 or batch_size < 1 or lr <= 0:
+        raise ValueError(f"epochs, batch_size and lr must be positive, got {epochs}, {batch_size} and {lr}")
+    optimiser = torch.optim.Adam(parameters, lr=lr, fused=True)
+    steps, step = epochs * math.ceil(n / batch_size), 0
+    with bar(epochs, "probes", "epoch", progress) as shown:
+        for _ in range(epochs):
+            for rows in torch.randperm(n, generator=generator).to(parameters[0].device).split(batch_size):
+                backward(rows)
+                optimiser.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
+                optimiser.step()
+                step += 1
+            shown.update()
+
+
+def first_linear(inputs, outputs, generator):
+    """Weight (outputs, inputs) and bias (outputs, 1), drawn as `torch.nn.Linear` draws them."""
+    bound = inputs**-0.5
+    return (
+        torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator),
+        torch.empty(outputs, 1).uniform_(-bound, bound, generator=generator),
+    )
+
+
+def chunks(features):
+    """Our own float32 copies of features, as checked Tensors (P_chunk, N, D)."""
+    if hasattr(features, "shape"):
+        if len(features.shape) != 3:
+            raise ValueError(f"features must be (P, N, D), got shape {tuple(features.shape)}")
+        together = max(1, WORKING_SET // max(1, 4 * math.prod(features.shape[1:])))
+        parts = (features[first : first + together] for first in range(0, len(features), together))
+    else:
+        parts = features
+    first = 0
+    for chunk in parts:
+        if isinstance(chunk, torch.Tensor):
+            chunk = chunk.detach().to(torch.float32, copy=True)
+        else:
+            chunk = torch.from_numpy(np.array(chunk, dtype=np.float32))
+        if chunk.ndim != 3 or chunk.numel() == 0:
+            raise ValueError(
+                f"features must be non-empty chunks (P_chunk, N, D), got shape {tuple(chunk.shape)}"
+            )
+        # One sum tells whether there is anything to look for, and costs no mask.
+        broken = [] if chunk.sum().isfinite() else (~chunk.isfinite()).nonzero()
+        if len(broken):
+            point, sample, _ = broken[0].tolist()
+            raise ValueError(
+                f"features hold NaN or infinite values, the first at grid point {first + point}, sample "
+                f"{sample}; extract them again, in float32 if float16 overflowed"
+            )
+        yield chunk
+        first += len(chunk)
+
+
+def standardise(features, scale):
+    """Scale features (P, N, D) in place; the mean and standard deviation used, Tensors (P, 1, D)."""
+    if scale not in ("standard", "none"):
+        raise ValueError(f'scale must be "standard" or "none", got {scale!r}')
+    if scale == "none":
+        zero = torch.zeros_like(features[:, :1])
+        return zero, zero + 1
+    mean = features.mean(dim=1, keepdim=True)
+    features.sub_(mean)
+    std = torch.linalg.vector_norm(features, dim=1, keepdim=True) / features.shape[1] ** 0.5
+    std[std <= 1e-6 * mean.abs()] = 1  # constant but for float32 rounding: it stays near 0
+    features.div_(std)
+    return mean, std
+
+
+def one_hot(labels, loss):
+    """Targets (K, N) in float32 of labels (N, K) for "bce", of classes (N,) for "ce"."""
+    if loss == "bce":
+        return torch.from_numpy(check_labels(labels).T.astype(np.float32))
+    if loss != "ce":
+        raise ValueError(f'loss must be "bce" or "ce", got {loss!r}')
+    classes = np.asarray(labels)
+    if classes.ndim != 1 or classes.size == 0 or classes.dtype.kind not in "iu" or classes.min() < 0:
+        raise ValueError(
+            f'for loss "ce" give one class per sample, integers from 0 of shape (N,); got {classes.dtype} of '
+            f"shape {classes.shape}"
+        )
+    return torch.from_numpy(np.eye(classes.max() + 1, dtype=np.float32)[:, classes])
+
+
+class LinearProbe(ClassifierMixin, BaseEstimator):
+    """The paper's linear probe as a scikit-learn classifier, for many labels or for one class per sample.
+
+    Parameters
+    ----------
+    epochs, batch_size, lr, scale, seed
+        As in `fit_grid`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,); the classes, or the numbers of the labels
+    n_features_in_ : int
+    probes_ : Probes, with P = 1
+
+    Examples
+    --------
+    >>> probe = LinearProbe().fit(train_features, train_labels)  # (N, D), (N, K)  # doctest: +SKIP
+    >>> probe.predict_proba(test_features)  # (M, K)  # doctest: +SKIP
+    """
+
+    def __init__(self, epochs=40, batch_size=128, lr=1e-3, scale="standard", seed=0):
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.scale = scale
+        self.seed = seed
+
+    def fit(self, X, y):
+        """Train on features X (N, D) and labels y (N, K), 0 or 1, or classes y (N,)."""
+        X, y = validate_data(self, X, y, multi_output=True, dtype=np.float32)
+        check_classification_targets(y)
+        self.multilabel_ = type_of_target(y) == "multilabel-indicator"
+        if self.multilabel_:
+            self.classes_ = np.arange(y.shape[1])
+        else:
+            self.classes_, y = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        self.probes_ = fit_grid(X[None], y, loss="bce" if self.multilabel_ else "ce", **self.get_params())
+        return self
+
+    def predict_proba(self, X):
+        """Probabilities (M, K): of each label, or of each class."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        return self.probes_.scores(X[None])[0]
+
+    def predict(self, X):
+        """Labels (M, K) with probability at least 0.5, or the most probable class (M,)."""
+        probabilities = self.predict_proba(X)
+        if self.multilabel_:
+            return (probabilities >= 0.5).astype(int)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
