@@ -1,0 +1,228 @@
+"""DiT, the image backbone: `diffusers.DiTTransformer2DModel` with the settings of the published model.
+
+N images, C latent channels, H W latent size, T tokens, D width.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from diffusers import DiTTransformer2DModel
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from difffeat.backbones.protocol import Backbone, Latents
+from difffeat.schedule import DDPM
+
+
+class DiT(Backbone):
+    """A diffusion transformer on image latents, unconditional through the null label.
+
+    diffusers builds a slightly different model than the paper's: it spaces the timestep's frequencies by another rule and normalises with
+    eps 1e-5. Both are set back, and hidden states agree with the official ones to the last bit. There each block also owns a copy of the
+    timestep and label embedding and computes the same conditioning again; here it is computed once.
+
+    Parameters
+    ----------
+    channels, side : int, C and H = W of the latents
+    patch : int, side of the square of latent pixels that makes a token
+    width, depth, heads : int
+    classes : int, labels of the label table; the null label comes after them
+    learned_sigma : bool, the output holds C more channels for the variance
+    image_side : int, pixels; images are resized to this square before they are encoded
+    encoder : object with `encode(pixels (N, 3, S, S) in [-1, 1]) -> latents (N, C, H, W)`, and `decode` back
+    closed_gates : bool
+        Start with blocks that hand their input through, as the published recipe trains it. False gives the usual random start to every layer:
+        an untrained copy whose blocks do something, which is the stronger floor.
+    """
+
+    modality = "image"
+
+    def __init__(self, *, channels, side, patch, width, depth, heads, classes, learned_sigma=False, image_side=None, encoder=None,
+                 closed_gates=True):  # fmt: skip
+        super().__init__()
+        self.depth, self.width, self.channels, self.side, self.patch = depth, width, channels, side, patch
+        self.null_label, self.image_side, self.encoder, self.schedule = classes, image_side, encoder, DDPM()
+        self.transformer = DiTTransformer2DModel(
+            num_attention_heads=heads, attention_head_dim=width // heads, in_channels=channels,
+            out_channels=channels * (2 if learned_sigma else 1), num_layers=depth, sample_size=side, patch_size=patch,
+            num_embeds_ada_norm=classes, norm_eps=1e-6,
+        )  # fmt: skip
+        self.conditioning = self.transformer.transformer_blocks[0].norm1.emb
+        self.conditioning.time_proj.downscale_freq_shift = 0
+        for block in self.transformer.transformer_blocks:
+            block.norm1.emb = _PassThrough()
+        if closed_gates:
+            gates = [block.norm1.linear for block in self.transformer.transformer_blocks]
+            for layer in (*gates, self.transformer.proj_out_1, self.transformer.proj_out_2):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def latents(self, images):
+        """Latents (N, C, H, W) of N PIL images, which are cropped to the middle square and resized to `image_side`."""
+        return Latents(self.encoder.encode(pixels(images, self.image_side)), None)
+
+    def embed(self, z, timesteps):
+        """Tokens (N, T, D), T = H W / patch^2, and the conditioning (N, D) that all blocks share."""
+        labels = torch.full((len(z),), self.null_label, device=z.device)
+        return self.transformer.pos_embed(z), self.conditioning(timesteps, labels, hidden_dtype=z.dtype)
+
+    def run_block(self, index, tokens, context):
+        """Tokens (N, T, D) after one block; context is the conditioning."""
+        return self.transformer.transformer_blocks[index](tokens, timestep=context)
+
+    def forward(self, z, timesteps):
+        """The noise in latents (N, C, H, W) at timesteps (N,): (N, C, H, W), or (N, 2 C, H, W) with the learned variance."""
+        *_, (_, tokens, conditioning) = self.walk(z, timesteps, self.depth)
+        net = self.transformer
+        shift, scale = net.proj_out_1(functional.silu(conditioning)).chunk(2, dim=1)
+        patches = net.proj_out_2(
+            net.norm_out(tokens) * (1 + scale[:, None]) + shift[:, None]
+        )  # (N, T, patch^2 C)
+        grid = self.side // self.patch
+        patches = patches.unflatten(2, (self.patch, self.patch, -1)).unflatten(
+            1, (grid, grid)
+        )  # (N, h, w, p, q, C)
+        return patches.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+    @torch.inference_mode()
+    def predict(self, z, timestep):
+        """The clean latents (N, C, H, W) that the model sees in latents noised to an int timestep."""
+        alpha, sigma = self.schedule.alpha_sigma(timestep)
+        z = z.to(self.device)
+        noise = self(z, torch.full((len(z),), timestep, device=self.device))[:, : self.channels]
+        return (z - sigma * noise) / alpha
+
+    @classmethod
+    def from_official(cls, state, *, heads):
+        """Build the model of a published DiT checkpoint.
+
+        Parameters
+        ----------
+        state : dict of name to Tensor, as in DiT-XL-2-256x256.pt
+        heads : int; the checkpoint does not hold it (DiT-XL/2 has 16)
+        """
+        width, channels, patch, _ = state["x_embedder.proj.weight"].shape
+        outputs = len(state["final_layer.linear.bias"]) // patch**2
+        depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+        model = cls(
+            channels=channels, side=round(state["pos_embed"].shape[1] ** 0.5) * patch, patch=patch, width=width, depth=depth, heads=heads,
+            classes=len(state["y_embedder.embedding_table.weight"]) - 1, learned_sigma=outputs == 2 * channels,
+        )  # fmt: skip
+        model.load_state_dict(_from_official_names(state))
+        return model.eval()
+
+
+class _PassThrough(nn.Module):
+    """Stands in for a block's own embedding of timestep and label: the block is called with the finished conditioning."""
+
+    def forward(self, conditioning, label, hidden_dtype):
+        return conditioning
+
+
+OFFICIAL_NAMES = {
+    "x_embedder.proj": "transformer.pos_embed.proj",
+    "t_embedder.mlp.0": "conditioning.timestep_embedder.linear_1",
+    "t_embedder.mlp.2": "conditioning.timestep_embedder.linear_2",
+    "y_embedder.embedding_table": "conditioning.class_embedder.embedding_table",
+    "final_layer.adaLN_modulation.1": "transformer.proj_out_1",
+    "final_layer.linear": "transformer.proj_out_2",
+}
+OFFICIAL_BLOCK_NAMES = {
+    "adaLN_modulation.1": "norm1.linear",
+    "attn.proj": "attn1.to_out.0",
+    "mlp.fc1": "ff.net.0.proj",
+    "mlp.fc2": "ff.net.2",
+}
+
+
+def _from_official_names(state):
+    """The official state dict under our names; the fused query, key and value are split, the fixed position table is left out."""
+    ours = OrderedDict()
+    for name, value in state.items():
+        layer, kind = name.rsplit(".", 1) if "." in name else (name, "")
+        if layer in OFFICIAL_NAMES:
+            ours[f"{OFFICIAL_NAMES[layer]}.{kind}"] = value
+        elif layer.startswith("blocks."):
+            _, index, inner = layer.split(".", 2)
+            block = f"transformer.transformer_blocks.{index}"
+            if inner == "attn.qkv":
+                ours |= {
+                    f"{block}.attn1.to_{part}.{kind}": third
+                    for part, third in zip("qkv", value.chunk(3), strict=True)
+                }
+            else:
+                ours[f"{block}.{OFFICIAL_BLOCK_NAMES[inner]}.{kind}"] = value
+    return ours
+
+
+class PatchPCA:
+    """Latents of small images: whitened principal components of square pixel patches.
+
+    Whitening gives every component the variance that the schedule expects of a latent. What the dropped components held (fine texture) is
+    lost, as in a VAE.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (3 patch^2,)
+    basis : Tensor of shape (3 patch^2, C), orthonormal columns
+    scale : Tensor of shape (C,), standard deviation along each column
+    """
+
+    def __init__(self, mean, basis, scale):
+        self.mean, self.basis, self.scale = mean, basis, scale
+        self.patch = round((len(mean) / 3) ** 0.5)
+
+    @classmethod
+    def fit(cls, pixels, *, patch, channels):
+        """Components of pixels (N, 3, S, S) in [-1, 1], the `channels` with most variance."""
+        patches = (
+            functional.unfold(pixels, patch, stride=patch).transpose(1, 2).flatten(0, 1).double()
+        )  # (N T, 3 patch^2)
+        mean = patches.mean(0)
+        variance, basis = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))  # ascending
+        variance, basis = variance.flip(0)[:channels], basis.flip(1)[:, :channels]
+        # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
+        basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
+        return cls(mean.float(), basis.float(), variance.sqrt().float())
+
+    def encode(self, pixels):
+        """Pixels (N, 3, S, S) in [-1, 1] to latents (N, C, S / patch, S / patch)."""
+        patches = functional.unfold(pixels, self.patch, stride=self.patch).transpose(
+            1, 2
+        )  # (N, T, 3 patch^2)
+        z = (patches - self.mean) @ self.basis / self.scale  # (N, T, C)
+        return z.transpose(1, 2).unflatten(2, (pixels.shape[-1] // self.patch, -1))
+
+    def decode(self, z):
+        """Latents (N, C, H, H) to pixels (N, 3, H patch, H patch), clipped to [-1, 1]."""
+        patches = (z.flatten(2).transpose(1, 2) * self.scale) @ self.basis.T + self.mean  # (N, T, 3 patch^2)
+        size = z.shape[-1] * self.patch
+        return functional.fold(patches.transpose(1, 2), size, self.patch, stride=self.patch).clamp(-1, 1)
+
+    def save(self, path):
+        """Write the three tensors as safetensors, in float32."""
+        tensors = {"mean": self.mean, "basis": self.basis, "scale": self.scale}
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote."""
+        return cls(**load_file(path))
+
+
+def pixels(images, side):
+    """N PIL images to pixels (N, 3, side, side) in [-1, 1]: the middle square, resized (the paper's and DiT's own way)."""
+    squares = [np.asarray(_square(image.convert("RGB"), side)) for image in images]
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _square(image, side):
+    """The middle square at `side` pixels."""
+    if image.size == (side, side):
+        return image
+    edge = min(image.size)
+    left, top = (image.width - edge) / 2, (image.height - edge) / 2
+    return image.resize((side, side), Image.Resampling.BICUBIC, box=(left, top, left + edge, top + edge))

@@ -1,0 +1,106 @@
+"""What every backbone offers, whatever it was trained on.
+
+Blocks are counted by how many have run: block 0 is the embedding before the first, block `depth` the output of the last. This is the
+paper's numbering and that of `hidden_states[b]` in transformers; it is not a zero-based index of layers.
+N samples, T tokens, D width; latents z are (N, C, H, W) for images, (N, T, E) for text.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from difffeat.schedule import check_timestep
+
+
+class Latents(NamedTuple):
+    """Encoded inputs: `z` (N, ...) float32, and `mask` (N, T) bool, True for real tokens; None where every token is real."""
+
+    z: torch.Tensor
+    mask: torch.Tensor | None
+
+
+class Backbone(nn.Module):
+    """A frozen diffusion transformer to read features from.
+
+    Attributes
+    ----------
+    name : str
+    modality : "image" or "text"
+    depth, width : int, number of blocks and size of a token
+    sha256 : str, hash of the weights file, or what stands for it
+    schedule : DDPM or PlaidSchedule
+
+    A model implements `latents`, `predict`, and the two halves of a forward pass that `states` runs: `embed` and `run_block`.
+    """
+
+    name = "unnamed"
+    sha256 = "none"
+
+    @property
+    def device(self):
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def latents(self, inputs):
+        """Encode a list of N PIL images or N strings: `Latents`."""
+        raise NotImplementedError
+
+    def predict(self, z, timestep):
+        """The model's estimate of the clean latents, of z's shape, from latents noised to an int timestep."""
+        raise NotImplementedError
+
+    def embed(self, z, timesteps):
+        """Tokens (N, T, D) before the first block, and what every block is told besides (any object)."""
+        raise NotImplementedError
+
+    def run_block(self, index, tokens, context):
+        """Tokens (N, T, D) after the block with this zero-based index."""
+        raise NotImplementedError
+
+    def walk(self, z, timesteps, deepest):
+        """Yield (block, tokens, context) for blocks 0 to `deepest`; timesteps (N,), one for each sample."""
+        tokens, context = self.embed(z, timesteps)  # (N, T, D)
+        yield 0, tokens, context
+        for block in range(1, deepest + 1):
+            tokens = self.run_block(block - 1, tokens, context)  # (N, T, D)
+            yield block, tokens, context
+
+    @torch.inference_mode()
+    def states(self, z, timestep, blocks, *, condition=None):
+        """Tokens at some blocks, in one pass that stops at the deepest of them.
+
+        Parameters
+        ----------
+        z : Tensor of shape (N, ...), latents already noised to `timestep`
+        timestep : int in [0, 1000)
+        blocks : sequence of int in [0, depth]
+        condition : int in [0, 1000), optional
+            What the model is told instead of `timestep`; for inputs whose noise is not that of their timestep.
+
+        Returns
+        -------
+        dict of block to Tensor of shape (N, T, D), in ascending order of blocks
+
+        Raises
+        ------
+        ValueError
+            If a block or timestep is out of range; the message gives the range.
+        """
+        wanted = sorted({self.check_block(block) for block in blocks})
+        if not wanted:
+            raise ValueError(f"no blocks were asked for: name some of 0 (embedding) to {self.depth}")
+        told = check_timestep(timestep)
+        if condition is not None:
+            told = check_timestep(condition)
+        z = z.to(self.device)
+        timesteps = torch.full((len(z),), told, device=self.device)
+        return {block: tokens for block, tokens, _ in self.walk(z, timesteps, wanted[-1]) if block in wanted}
+
+    def check_block(self, block):
+        """Return `block` as an int in [0, depth]; ValueError with the legal range otherwise."""
+        if block != int(block) or not 0 <= block <= self.depth:
+            raise ValueError(
+                f"block {block} is out of range: {self.name} has blocks 0 (embedding) to {self.depth}, counted by how many have run"
+            )
+        return int(block)
