@@ -137,8 +137,8 @@ def bootstrap_map(labels, scores, *, draws=1000, seed=0, level=0.95):
 def over_seeds(values, *, seed=0):
     """Average draws over seeds, resampling the seeds too: each draw takes S of them with replacement.
 
-    With few seeds the interval of what comes back is too narrow: resampling shrinks the spread between seeds by
-    a factor sqrt(1 - 1 / S), and one seed shows none.
+    With few seeds the interval of what comes back is too narrow: resampling shrinks the spread between seeds
+    by a factor sqrt(1 - 1 / S), and one seed shows none.
 
     Parameters
     ----------
