@@ -1,0 +1,95 @@
+"""A grid of linear probes trained together, one after another, and as a plain torch loop.
+
+Run by hand, on an otherwise idle machine: python benchmarks/probe_grid.py [--help]
+
+All three train the same probes: same first weights, same batches, Adam 1e-3 on a half cosine, batch 128. The
+table gives seconds, the ratio to the grid trained together, the share of the float32 matrix-multiply rate
+(measured on 2048 x 2048 matrices), and the largest difference in a probability. A probe takes 4 D K flops per
+sample and epoch: the logits, and the gradient of the weights.
+"""
+
+import argparse
+import os
+import platform
+import time
+
+import numpy as np
+import torch
+
+from difffeat.probe import first_linear, fit_grid
+
+
+def together(features, labels, epochs):
+    """One call for the grid."""
+    return fit_grid(features, labels, epochs=epochs).scores(features)
+
+
+def one_after_another(features, labels, epochs):
+    """The same code, one grid point per call."""
+    return np.concatenate([together(point[None], labels, epochs) for point in features])
+
+
+def plain(features, labels, epochs, batch_size=128, seed=0):
+    """What a script would write: `torch.nn.Linear`, `torch.optim.Adam` and autograd, for each grid point."""
+    target = torch.from_numpy(labels).float()
+    scores = []
+    for point in features:
+        x = torch.from_numpy((point - point.mean(axis=0)) / point.std(axis=0))
+        linear = torch.nn.Linear(x.shape[1], labels.shape[1])
+        generator = torch.Generator().manual_seed(seed)
+        weight, bias = first_linear(x.shape[1], labels.shape[1], generator)
+        linear.load_state_dict({"weight": weight, "bias": bias[:, 0]})
+        adam = torch.optim.Adam(linear.parameters(), lr=1e-3)
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=epochs * -(-len(x) // batch_size))
+        for _ in range(epochs):
+            for rows in torch.randperm(len(x), generator=generator).split(batch_size):
+                adam.zero_grad()
+                torch.nn.functional.binary_cross_entropy_with_logits(linear(x[rows]), target[rows]).backward()
+                adam.step()
+                cosine.step()
+        scores.append(torch.sigmoid(linear(x)).detach().numpy())
+    return np.stack(scores)
+
+
+def seconds(call, repeats):
+    """Least wall time of several calls, and what the last one returned."""
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        value = call()
+        times.append(time.perf_counter() - begin)
+    return min(times), value
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--probes", type=int, default=30, help="grid points P (6 timesteps x 5 blocks)")
+    parser.add_argument("--samples", type=int, default=4000, help="samples N")
+    parser.add_argument("--width", type=int, default=384, help="feature width D")
+    parser.add_argument("--labels", type=int, default=20, help="labels K")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs; the paper trains 40")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each way; the fastest counts")
+    args = parser.parse_args()
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(args.probes, args.samples, args.width)).astype(np.float32)
+    labels = (generator.random((args.samples, args.labels)) < 0.1).astype(np.uint8)
+    square = torch.randn(2048, 2048)
+    rate = 2 * 2048**3 / seconds(lambda: square @ square, 5)[0]
+    flops = 4 * args.probes * args.samples * args.width * args.labels * args.epochs
+    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
+    print(f"{platform.machine()}, {threads}, torch {torch.__version__}: {rate / 1e9:.0f} GFLOP/s")
+    print(f"P, N, D, K = {features.shape + labels.shape[1:]}, {args.epochs} epochs")
+    print(f"{'':20}{'seconds':>10}{'ratio':>8}{'of matmul rate':>16}{'largest difference':>20}")
+    first = None
+    for way in (together, one_after_another, plain):
+        taken, scores = seconds(lambda way=way: way(features, labels, args.epochs), args.repeats)
+        first = first or (taken, scores)
+        share, apart = flops / taken / rate, np.abs(scores - first[1]).max()
+        name = way.__name__.replace("_", " ")
+        print(f"{name:20}{taken:10.2f}{taken / first[0]:8.2f}{share:16.1%}{apart:20.1e}")
+
+
+if __name__ == "__main__":
+    main()
