@@ -111,7 +111,7 @@ class Fused:
         """
         inputs = []
         for name, features in (("image", image), ("text", text)):
-            (x,) = chunks([features[None]])  # (1, M, D)
+            (x,) = chunks([features[None]], f"{name} features")  # (1, M, D)
             mean, std = (values.to(x.device) for values in self.scaling[name])
             if x.shape[2] != mean.shape[1]:
                 raise ValueError(f"{name} features are {x.shape[2]} wide, in training {mean.shape[1]}")
@@ -182,7 +182,8 @@ def fit_pairs(
     Raises
     ------
     ValueError
-        If the head is unknown, a pair is out of range, or an input is not as `probe.fit_grid` asks.
+        If the head is unknown, d_align is not positive, there is no pair or one is out of range, or an input
+        is not as `probe.fit_grid` asks.
 
     Source
     ------
@@ -191,10 +192,12 @@ def fit_pairs(
     """
     if head not in HEADS:
         raise ValueError(f"unknown fusion head {head!r}; there are {', '.join(HEADS)}")
+    if d_align < 1:
+        raise ValueError(f"d_align must be positive, got {d_align}")
     target = one_hot(labels, loss).T  # (N, K)
     features, scaling = {}, {}
     for name, points in (("image", images), ("text", texts)):
-        (features[name],) = chunks([points])  # (Pi, N, Di) or (Pt, N, Dt)
+        (features[name],) = chunks([points], f"{name} features")  # (Pi, N, Di) or (Pt, N, Dt)
         _same_samples(name, features[name].shape[1], "labels", len(target))
         scaling[name] = standardise(features[name], scale)
     pairs = _checked_pairs(pairs, len(features["image"]), len(features["text"]))
@@ -280,8 +283,10 @@ def _pairs_together(head, features, d_align, batch_size):
 
 
 def _checked_pairs(pairs, images, texts):
-    """All pairs, or the given ones if they are in range."""
+    """All pairs, or the given ones if there are any and all are in range."""
     pairs = list(product(range(images), range(texts)) if pairs is None else pairs)
+    if not pairs:
+        raise ValueError("there is no pair to train; leave pairs out to train all of them")
     for i, t in pairs:
         if not (0 <= i < images and 0 <= t < texts):
             raise ValueError(f"pair {(i, t)} is out of range: points are 0..{images - 1} and 0..{texts - 1}")

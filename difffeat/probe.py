@@ -203,35 +203,38 @@ def first_linear(inputs, outputs, generator):
     )
 
 
-def chunks(features):
+def chunks(features, name="features"):
     """Our own float32 copies of features, as checked Tensors (P_chunk, N, D)."""
+    parts = features
     if hasattr(features, "shape"):
         if len(features.shape) != 3:
-            raise ValueError(f"features must be (P, N, D), got shape {tuple(features.shape)}")
+            raise ValueError(f"{name} must be (P, N, D), got shape {tuple(features.shape)}")
         together = max(1, WORKING_SET // max(1, 4 * math.prod(features.shape[1:])))
         parts = (features[first : first + together] for first in range(0, len(features), together))
-    else:
-        parts = features
     first = 0
-    for chunk in parts:
-        if isinstance(chunk, torch.Tensor):
-            chunk = chunk.detach().to(torch.float32, copy=True)
-        else:
-            chunk = torch.from_numpy(np.array(chunk, dtype=np.float32))
+    for part in parts:
+        chunk = _own_float32(part)
         if chunk.ndim != 3 or chunk.numel() == 0:
             raise ValueError(
-                f"features must be non-empty chunks (P_chunk, N, D), got shape {tuple(chunk.shape)}"
+                f"{name} must be non-empty (P, N, D), in chunks along P, got {tuple(chunk.shape)}"
             )
         # One sum tells whether there is anything to look for, and costs no mask.
         broken = [] if chunk.sum().isfinite() else (~chunk.isfinite()).nonzero()
         if len(broken):
             point, sample, _ = broken[0].tolist()
             raise ValueError(
-                f"features hold NaN or infinite values, the first at grid point {first + point}, sample "
+                f"{name} hold NaN or infinite values, the first at grid point {first + point}, sample "
                 f"{sample}; extract them again, in float32 if float16 overflowed"
             )
         yield chunk
         first += len(chunk)
+
+
+def _own_float32(features):
+    """A float32 copy as a Tensor, which may be changed in place."""
+    if isinstance(features, torch.Tensor):
+        return features.detach().to(torch.float32, copy=True)
+    return torch.from_numpy(np.array(features, dtype=np.float32))
 
 
 def standardise(features, scale):
