@@ -1,7 +1,8 @@
 """From timestep to noise level, and the noise itself.
 
-A timestep is the paper's integer clock for both models: 0 is the least noise, larger is noisier. A noised latent is
-`alpha z + sigma noise` with alpha^2 + sigma^2 = 1. N samples; latents z (N, C, H, W) of images, (N, T, E) of text.
+A timestep is the paper's integer clock for both models: 0 is the least noise, larger is noisier. A noised
+latent is `alpha z + sigma noise` with alpha^2 + sigma^2 = 1. N samples; latents z (N, C, H, W) of images, (N,
+T, E) of text.
 """
 
 import numpy as np
@@ -25,7 +26,8 @@ def check_timestep(timestep, steps=STEPS):
 def noise(seed, ids, shape):
     """Unit normal noise that depends on the seed and the sample alone.
 
-    Batch size, order, shard and machine do not matter: sample `i` of seed `s` always gets the same numbers, the same at every timestep.
+    Batch size, order, shard and machine do not matter: sample `i` of seed `s` always gets the same numbers,
+    the same at every timestep.
 
     Parameters
     ----------
@@ -54,7 +56,8 @@ class DDPM:
 
     Source
     ------
-    Diff-Feat, section 3.1 (T = 1000); DiT's linear betas from 1e-4 to 0.02, in float64 as in its published code.
+    Diff-Feat, section 3.1 (T = 1000); DiT's linear betas from 1e-4 to 0.02, in float64 as in its published
+    code.
     """
 
     def __init__(self, steps=STEPS, beta_min=1e-4, beta_max=0.02):
@@ -78,8 +81,8 @@ class DDPM:
 class PlaidSchedule(nn.Module):
     """The text model's learned schedule: alpha^2 = sigmoid(-gamma(t)), gamma rising from gamma_0 to gamma_1.
 
-    gamma(t) = gamma_0 + (gamma_1 - gamma_0) s(t); s is a monotone network scaled to run from 0 to 1, in float64. The integer clock runs at
-    t = timestep / 1000.
+    gamma(t) = gamma_0 + (gamma_1 - gamma_0) s(t); s is a monotone network scaled to run from 0 to 1, in
+    float64. The integer clock runs at t = timestep / 1000.
 
     Source
     ------
@@ -105,7 +108,7 @@ class PlaidSchedule(nn.Module):
     def _network(self, t):
         """Rises with t whatever the weights: (N,) to (N,)."""
         rising = nn.functional.softplus(self.W1.double())[:, 0]
-        hidden = torch.tanh(t[:, None] * rising + self.b1.double())  # (N, width)
+        hidden = torch.tanh((t[:, None] - 0.5) * rising + self.b1.double())  # (N, width)
         return hidden @ (0.01 * nn.functional.softplus(self.W2.double()))[0]
 
     @torch.no_grad()
@@ -123,8 +126,9 @@ def noised(z, timestep, noising, schedule, noise=None, denoiser=None, steps=INVE
     z : Tensor of shape (N, ...), clean latents
     timestep : int in [0, 1000)
     noising : str
-        "random" is alpha z + sigma noise; "mean" is its expectation, alpha z; "ddim" inverts the sampler: it starts at timestep 0
-        without noise (alpha_0 z) and follows the model's own predictions up to `timestep`, so at timestep 0 it is "mean".
+        "random" is alpha z + sigma noise; "mean" is its expectation, alpha z; "ddim" inverts the sampler: it
+        starts at timestep 0 without noise (alpha_0 z) and follows the model's own predictions up to
+        `timestep`, so at timestep 0 it is "mean".
     schedule : DDPM or PlaidSchedule
     noise : Tensor of z's shape, unit normal; for "random"
     denoiser : callable (z, timestep) -> estimate of the clean latent; for "ddim" (a backbone's `predict`)
@@ -141,7 +145,8 @@ def noised(z, timestep, noising, schedule, noise=None, denoiser=None, steps=INVE
 
     Source
     ------
-    Diff-Feat, forward process and its deterministic variant; Song et al. 2021 (DDIM), equation 13, run from data to noise.
+    Diff-Feat, forward process and its deterministic variant; Song et al. 2021 (DDIM), equation 13, run from
+    data to noise.
     """
     if noising not in NOISINGS:
         raise ValueError(f"unknown noising {noising!r}: choose one of {', '.join(NOISINGS)}")

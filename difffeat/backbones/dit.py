@@ -20,9 +20,10 @@ from difffeat.schedule import DDPM
 class DiT(Backbone):
     """A diffusion transformer on image latents, unconditional through the null label.
 
-    diffusers builds a slightly different model than the paper's: it spaces the timestep's frequencies by another rule and normalises with
-    eps 1e-5. Both are set back, and hidden states agree with the official ones to the last bit. There each block also owns a copy of the
-    timestep and label embedding and computes the same conditioning again; here it is computed once.
+    diffusers builds a slightly different model than the paper's: it spaces the timestep's frequencies by
+    another rule and normalises with eps 1e-5. Both are set back, and hidden states agree with the official
+    ones to the last bit. There each block also owns a copy of the timestep and label embedding and computes
+    the same conditioning again; here it is computed once.
 
     Parameters
     ----------
@@ -34,8 +35,9 @@ class DiT(Backbone):
     image_side : int, pixels; images are resized to this square before they are encoded
     encoder : object with `encode(pixels (N, 3, S, S) in [-1, 1]) -> latents (N, C, H, W)`, and `decode` back
     closed_gates : bool
-        Start with blocks that hand their input through, as the published recipe trains it. False gives the usual random start to every layer:
-        an untrained copy whose blocks do something, which is the stronger floor.
+        Start with blocks that hand their input through, as the published recipe trains it. False gives the
+        usual random start to every layer: an untrained copy whose blocks do something, which is the stronger
+        floor.
     """
 
     modality = "image"
@@ -161,8 +163,8 @@ def _from_official_names(state):
 class PatchPCA:
     """Latents of small images: whitened principal components of square pixel patches.
 
-    Whitening gives every component the variance that the schedule expects of a latent. What the dropped components held (fine texture) is
-    lost, as in a VAE.
+    Whitening gives every component the variance that the schedule expects of a latent. What the dropped
+    components held (fine texture) is lost, as in a VAE.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """What every backbone offers, whatever it was trained on.
 
-Blocks are counted by how many have run: block 0 is the embedding before the first, block `depth` the output of the last. This is the
-paper's numbering and that of `hidden_states[b]` in transformers; it is not a zero-based index of layers.
-N samples, T tokens, D width; latents z are (N, C, H, W) for images, (N, T, E) for text.
+Blocks are counted by how many have run: block 0 is the embedding before the first, block `depth` the output
+of the last. This is the paper's numbering and that of `hidden_states[b]` in transformers; it is not a
+zero-based index of layers. N samples, T tokens, D width; latents z are (N, C, H, W) for images, (N, T, E) for
+text.
 """
 
 from typing import NamedTuple
@@ -31,7 +32,8 @@ class Backbone(nn.Module):
     sha256 : str, hash of the weights file, or what stands for it
     schedule : DDPM or PlaidSchedule
 
-    A model implements `latents`, `predict`, and the two halves of a forward pass that `states` runs: `embed` and `run_block`.
+    A model implements `latents`, `predict`, and the two halves of a forward pass that `states` runs: `embed`
+    and `run_block`.
     """
 
     name = "unnamed"
@@ -76,7 +78,8 @@ class Backbone(nn.Module):
         timestep : int in [0, 1000)
         blocks : sequence of int in [0, depth]
         condition : int in [0, 1000), optional
-            What the model is told instead of `timestep`; for inputs whose noise is not that of their timestep.
+            What the model is told instead of `timestep`; for inputs whose noise is not that of their
+            timestep.
 
         Returns
         -------

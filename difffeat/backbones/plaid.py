@@ -1,0 +1,164 @@
+"""Plaid, the text backbone: diffusion over the embeddings of tokens.
+
+Written from the paper's description of the model. N texts, T tokens, V vocabulary, E = 16 size of a token's
+embedding, D width. Latents z are (N, T, E): the unit-length embeddings of the tokens, noised.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from difffeat.backbones.protocol import Backbone, Latents
+from difffeat.schedule import STEPS, PlaidSchedule
+
+END = "<|endoftext_R9VQqF0Ag7|>"  # the tokenizer's only special token, id 0; it also pads
+ROTARY_BASE = 10_000
+REFERENCE_WIDTH = 256  # the readout is scaled by width / 256, so that its size does not depend on the width
+
+
+class Plaid(Backbone):
+    """A diffusion language model: pre-norm transformer, rotary positions, not causal, no mask.
+
+    Attention and MLP run in float32; the published code runs them in bfloat16 on a GPU.
+
+    Parameters
+    ----------
+    vocabulary : int, V
+    width, depth, heads : int
+    length : int, T: every text is cut or padded (with the end token) to this many tokens
+    embedding : int, E
+    tokenizer : tokenizers.Tokenizer, needed by `latents` and `decode`
+    """
+
+    modality = "text"
+
+    def __init__(self, *, vocabulary, width, depth, heads, length, embedding=16, tokenizer=None):
+        super().__init__()
+        self.depth, self.width, self.length, self.tokenizer = depth, width, length, tokenizer
+        self.schedule = PlaidSchedule()
+        self.matrix = nn.Parameter(torch.randn(vocabulary, embedding))
+        self.input_linear = nn.Linear(embedding, width, bias=False)
+        self.selfcond_linear = nn.Linear(embedding, width, bias=False)
+        self.gamma_linear = nn.Linear(64, width, bias=False)
+        self.blocks = nn.ModuleList(PlaidBlock(width, heads, 1 / math.sqrt(depth)) for _ in range(depth))
+        self.output_norm = nn.LayerNorm(width, eps=1e-5, bias=False)
+        self.output_linear = nn.Linear(width, vocabulary)
+
+    @property
+    def embeddings(self):
+        """Embedding of every token, (V, E), rows of length 1."""
+        return functional.normalize(self.matrix, dim=1)
+
+    def tokenize(self, texts):
+        """Token ids (N, T) of N strings, cut or padded to the model's length, and a mask of the real ones."""
+        if self.tokenizer is None:
+            raise ValueError(
+                f"{self.name} was built without a tokenizer: load it by name, or pass `tokenizer`"
+            )
+        encoded = [self.tokenizer.encode(text).ids[: self.length] for text in texts]
+        end = self.tokenizer.token_to_id(END)
+        ids = torch.full((len(encoded), self.length), end)
+        for row, tokens in zip(ids, encoded, strict=True):
+            row[: len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
+        lengths = torch.tensor([len(tokens) for tokens in encoded])
+        return ids, torch.arange(self.length) < lengths[:, None]
+
+    @torch.inference_mode()
+    def latents(self, texts):
+        """Latents (N, T, E) of N strings, and the mask (N, T) of real tokens (the end tokens that pad are not)."""
+        ids, mask = self.tokenize(texts)
+        return Latents(self.embeddings[ids.to(self.device)].cpu(), mask)
+
+    def embed(self, z, timesteps):
+        """Tokens (N, T, D) on a first pass, without self-conditioning, from an integer clock (N,)."""
+        return self.embed_gamma(z, self.schedule(timesteps / STEPS), torch.zeros_like(z))
+
+    def embed_gamma(self, z, gamma, previous):
+        """Tokens (N, T, D) before the first block, and the rotary tables that all blocks share.
+
+        Parameters
+        ----------
+        z : Tensor of shape (N, T, E)
+        gamma : float64 Tensor of shape (N,)
+        previous : Tensor of shape (N, T, E), the clean latents estimated before; zeros on a first pass
+        """
+        gamma = gamma[:, None, None]
+        size = z.shape[-1]
+        variance = torch.sigmoid(-gamma) / size + torch.sigmoid(gamma)
+        frequencies = torch.linspace(-5, 5, 32, dtype=torch.float64, device=z.device).exp()
+        angles = frequencies * gamma  # (N, 1, 32)
+        waves = torch.cat([angles.sin(), angles.cos()], dim=-1).to(z.dtype)  # (N, 1, 64)
+        tokens = (
+            self.input_linear(z / variance.sqrt().to(z.dtype))
+            + self.selfcond_linear(math.sqrt(size) * previous)
+            + self.gamma_linear(waves)
+        )
+        return tokens, rotary_tables(z.shape[1], self.width // self.blocks[0].heads, z.device)
+
+    def run_block(self, index, tokens, context):
+        """Tokens (N, T, D) after one block; context holds the rotary tables."""
+        return self.blocks[index](tokens, *context)
+
+    def forward(self, z, gamma, previous):
+        """Logits (N, T, V) over the clean tokens, from noised latents (N, T, E) at gamma (N,)."""
+        tokens, context = self.embed_gamma(z, gamma, previous)
+        for index in range(self.depth):
+            tokens = self.run_block(index, tokens, context)
+        readout = self.output_linear(self.output_norm(tokens) * (REFERENCE_WIDTH / self.width))
+        # What the noised embedding alone says of its token: log N(z; alpha e, sigma^2), up to a constant.
+        evidence = (torch.sigmoid(-gamma).sqrt() / torch.sigmoid(gamma)).to(z.dtype)[:, None, None] * z
+        return readout + evidence @ self.embeddings.T
+
+    def estimate(self, logits):
+        """The expected clean latents (N, T, E) under the logits (N, T, V)."""
+        return logits.softmax(dim=-1) @ self.embeddings
+
+    @torch.inference_mode()
+    def predict(self, z, timestep, previous=None):
+        """The model's estimate of the clean latents (N, T, E), from latents noised to an int timestep."""
+        z = z.to(self.device)
+        gamma = self.schedule(torch.full((len(z),), timestep / STEPS))
+        return self.estimate(self(z, gamma, torch.zeros_like(z) if previous is None else previous))
+
+
+class PlaidBlock(nn.Module):
+    """Attention and MLP, each added to the stream with the weight `scale`."""
+
+    def __init__(self, width, heads, scale):
+        super().__init__()
+        self.heads, self.scale = heads, scale
+        self.rmsnorm1 = nn.RMSNorm(width, eps=1e-5)
+        self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attn_out = nn.Linear(width, width, bias=False)
+        self.rmsnorm2 = nn.RMSNorm(width, eps=1e-5)
+        self.mlp = nn.Sequential()
+        self.mlp.fc1 = nn.Linear(width, 4 * width, bias=False)
+        self.mlp.act = nn.GELU(approximate="tanh")
+        self.mlp.fc2 = nn.Linear(4 * width, width, bias=False)
+
+    def forward(self, tokens, cosine, sine):
+        """Tokens (N, T, D) to (N, T, D)."""
+        tokens = tokens + self.scale * self.attn_out(self.attend(self.rmsnorm1(tokens), cosine, sine))
+        return tokens + self.scale * self.mlp(self.rmsnorm2(tokens))
+
+    def attend(self, tokens, cosine, sine):
+        """Rotary attention of every token to every token, (N, T, D)."""
+        qkv = self.attn_qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv  # (N, heads, T, D / heads)
+        query, key = rotate(query, cosine, sine), rotate(key, cosine, sine)
+        return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+
+
+def rotary_tables(length, size, device):
+    """Cosine and sine, each (T, size), of the angles by which the halves of a head turn at each position."""
+    rate = ROTARY_BASE ** (-torch.arange(0, size, 2, device=device) / size)
+    angles = torch.outer(torch.arange(length, device=device), rate).repeat(1, 2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(heads, cosine, sine):
+    """Turn each pair (first half, second half) of the last axis by its position's angle."""
+    first, second = heads.chunk(2, dim=-1)
+    return heads * cosine + torch.cat([-second, first], dim=-1) * sine
