@@ -2,7 +2,7 @@
 
 Data flows one way, and a module imports only from those above it in this list:
 
-metrics, stats, schedule, datasets, backbones, cache, extract, probe, fusion, search, claims, plots
+metrics, stats, schedule, datasets, backbones, cache, extract, probe, floors, grid, fusion, search, claims, plots
 
 `profiles` stands beside them: it imports none, and gives a notebook its parameters.
 """

@@ -119,8 +119,8 @@ def parameters(namespace, notebook):
         parameters=values,
         data=profile.data,
         root=ROOT,
-        cache=Path(os.environ.get("DIFFFEAT_CACHE", ROOT / "cache")) / profile.name,
-        results=Path(os.environ.get("DIFFFEAT_RESULTS", ROOT / "results")) / profile.name,
+        cache=ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / profile.name,
+        results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,
     )
 
 

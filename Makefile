@@ -1,0 +1,52 @@
+# The two commands are `make book` and `make test`; `make help` lists all.
+# Paths below are relative, so that a project folder with spaces in its name works.
+
+PYTHON  ?= python3
+PROFILE ?= scenes
+RUN     ?= default
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help venv book test keep unlock clean
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
+export MPLBACKEND := agg
+
+# The environment carries the checksum of the versions it was made from.
+INSTALLED := .venv/installed-$(firstword $(shell cat constraints.txt | cksum))
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "PROFILE=name  data and models: a file of notebooks/profiles (now $(PROFILE))"
+	@echo "RUN=name      where jobs run: a folder of workflow/profiles (now $(RUN))"
+	@echo "PYTHON=name   the Python 3.11 or later to make .venv with (now $(PYTHON))"
+
+venv: $(INSTALLED)  ## make .venv from constraints.txt
+
+$(INSTALLED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"needs Python 3.11 or later, $(PYTHON) is {sys.version}; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	python -m pip install --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	rm -f .venv/installed-*
+	python -c 'import matplotlib.font_manager'  # builds the font cache now, not as a warning on a page
+	touch $@
+
+book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
+	snakemake --workflow-profile workflow/profiles/$(RUN) --config profile=$(PROFILE)
+	@echo "The book is ready: open book/_build/html/index.html in a browser."
+
+test: $(INSTALLED)  ## unit tests, every notebook against its stored output, the strict book build and its checks
+	rm -rf build/test
+	DIFFFEAT_RESULTS=build/test/results python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 1800 \
+	  --nbval-sanitize-with tests/nbval.cfg tests notebooks tests/results_checks.py tests/book_checks.py
+
+keep: $(INSTALLED)  ## take the outputs and results of the last run over into notebooks/, results/ and README.md
+	python workflow/keep.py $(PROFILE)
+
+unlock: $(INSTALLED)  ## after a run that was killed outright
+	snakemake --workflow-profile workflow/profiles/$(RUN) --unlock
+
+clean:  ## remove the book and what a run of PROFILE made, but not the cache
+	rm -rf book/_build book/notebooks book/static/mathjax build/test build/{notebooks,results,shards,log}/$(PROFILE)

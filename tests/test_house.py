@@ -1,0 +1,150 @@
+"""The files that describe the project agree with each other."""
+
+import ast
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from difffeat import profiles
+from difffeat.profiles import ROOT
+
+# A module imports only from those before it; one with an underscore is a tool of all.
+ORDER = [
+    *["metrics", "stats", "schedule", "datasets", "backbones", "cache", "extract"],
+    *["probe", "floors", "grid", "fusion", "search", "claims", "plots"],
+]
+ALONE = ["profiles"]
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+EXTRAS = PROJECT["optional-dependencies"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def pins():
+    """{canonical name: version} of constraints.txt."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): pinned for name, pinned in (line.split("==") for line in lines)}
+
+
+def test_constraints_are_plain_versions_in_order():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()[1:]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines)
+    assert list(pins()) == sorted(pins())
+
+
+def test_every_dependency_is_pinned_once_and_only_there():
+    needed = [Requirement(line) for line in [*PROJECT["dependencies"], *sum(EXTRAS.values(), [])]]
+    assert not [str(requirement) for requirement in needed if requirement.specifier], (
+        "versions: constraints.txt"
+    )
+    assert {canonicalize_name(requirement.name) for requirement in needed} <= pins().keys()
+
+
+def test_what_is_installed_is_what_is_pinned():
+    differing = {}
+    for name, pinned in pins().items():
+        try:
+            installed = Version(version(name)).public  # torch adds +cpu to its version
+        except PackageNotFoundError:
+            continue  # not needed on this platform
+        if installed != pinned:
+            differing[name] = (pinned, installed)
+    assert not differing
+
+
+def test_conda_installs_the_same_through_the_same_pins():
+    *conda, pip = ENVIRONMENT["dependencies"]
+    extras = ",".join(sorted(EXTRAS))
+    assert pip == {"pip": ["-c constraints.txt", f"-e .[{extras}]"]}
+    assert f"-c constraints.txt -e '.[{extras}]'" in (ROOT / "Makefile").read_text()
+    (python,) = [Requirement(line.replace("=", "==")) for line in conda if line.startswith("python")]
+    assert PROJECT["requires-python"] == str(python.specifier).replace("==", ">=")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "difffeat").rglob("*.py")), ids=lambda path: path.stem)
+def test_data_flows_one_way(path):
+    module = path.relative_to(ROOT / "difffeat").parts[0].removesuffix(".py")
+    if module.startswith("_"):
+        allowed = set()
+    elif module in ALONE:
+        allowed = set()
+    else:
+        assert module in ORDER, f"{module} has no place in the order of modules"
+        allowed = set(ORDER[: ORDER.index(module) + (path.parent.name == module)])
+    found = {name for name in imported(path) if not name.startswith("_")}
+    assert found <= allowed, f"{module} imports {sorted(found - allowed)}, which stand below it"
+
+
+def imported(path):
+    """Modules of difffeat that a file imports, anywhere in it; data_prep counts as one, which none may."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("difffeat.")}
+        found |= {"data_prep" for name in names if name.startswith("data_prep")}
+    return found - {"__version__"}
+
+
+def test_deviations_are_numbered_in_order():
+    text = (ROOT / "book" / "deviations.md").read_text(encoding="utf-8")
+    numbers = [int(number) for number in re.findall(r"^\(dev-[a-z0-9]+\)=\n### (\d+)\. ", text, re.MULTILINE)]
+    assert numbers == list(range(1, len(re.findall(r"^### ", text, re.MULTILINE)) + 1))
+    for part in ("Paper.", "It changes.", "The other choice."):
+        assert text.count(f"**{part}**") == len(numbers), part
+    cited = {
+        (label, int(number))
+        for page in (ROOT / "book").glob("*.md")
+        for number, label in re.findall(r"\{ref\}`(\d+) <(dev-[a-z0-9]+)>`", page.read_text(encoding="utf-8"))
+    }
+    labels = re.findall(r"^\((dev-[a-z0-9]+)\)=", text, re.MULTILINE)
+    assert cited <= set(zip(labels, numbers, strict=True))
+
+
+def test_the_embedded_profile_is_the_notebooks_own_defaults():
+    assert profiles.load("scenes").parameters == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_has_one_parameters_cell_and_says_its_own_name(path):
+    notebook = nbformat.read(path, 4)
+    tagged = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assert not tagged[0].startswith(profiles.INJECTED + "\n"), "this line is papermill's"
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged[0]).body}
+    assert values["profile"] == "scenes"
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert f'profiles.parameters(vars(), "{path.stem}")' in code
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("name", profiles.known())
+def test_a_profile_sets_only_parameters_that_some_notebook_takes(name):
+    declared = set()
+    for path in NOTEBOOKS:
+        for cell in nbformat.read(path, 4).cells:
+            if "parameters" in cell.metadata.get("tags", []):
+                declared |= {node.targets[0].id for node in ast.parse(cell.source).body}
+    assert profiles.load(name).parameters.keys() <= declared
+
+
+def test_workflow_and_book_know_every_notebook():
+    workflow = (ROOT / "workflow" / "Snakefile").read_text()
+    contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    pages = {chapter["file"] for part in contents["parts"] for chapter in part["chapters"]}
+    assert {page.removeprefix("notebooks/") for page in pages if page.startswith("notebooks/")} == {
+        path.stem for path in NOTEBOOKS
+    }
+    assert not [path.stem for path in NOTEBOOKS if f'"{path.stem}"' not in workflow]

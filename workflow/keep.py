@@ -1,0 +1,42 @@
+"""Take what the last run made over into what git keeps: `python workflow/keep.py scenes`.
+
+Results go to `results/<profile>/`. For `scenes`, whose defaults the stored notebooks show, outputs go to
+`notebooks/`. A source does not change by that, so its time stays and nothing has to run again.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+
+
+def main(profile):
+    results = Path("results", profile)
+    results.mkdir(parents=True, exist_ok=True)
+    for result in sorted(Path("build/results", profile).glob("*.json")):
+        shutil.copyfile(result, results / result.name)
+    if profile == "scenes":
+        for executed in sorted(Path("build/notebooks", profile).glob("*.ipynb")):
+            keep_outputs(executed, Path("notebooks", executed.name))
+
+
+def keep_outputs(executed, source):
+    """Copy outputs from the executed copy of a notebook, cell by cell; refuse a copy of another version."""
+    notebook, ran = nbformat.read(source, 4), nbformat.read(executed, 4)
+    cells = [cell for cell in ran.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    if [cell.source for cell in cells] != [cell.source for cell in notebook.cells]:
+        sys.exit(f"{source} has changed since it ran; run `make book` first")
+    codes = [
+        (cell, copy) for cell, copy in zip(notebook.cells, cells, strict=True) if cell.cell_type == "code"
+    ]
+    for count, (cell, copy) in enumerate(codes, start=1):
+        cell.outputs, cell.execution_count = copy.outputs, count
+    times = source.stat()
+    nbformat.write(notebook, source)
+    os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
