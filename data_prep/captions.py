@@ -1,0 +1,187 @@
+"""Enhanced captions: the recipe that writes an image's labels into its caption, and what that gives away.
+
+Letters: N samples, K labels. The defaults are the one recipe that matches the paper's Table 8, the lengths
+of 82,783 training captions. The paper leaves much of it open, and its own example (Appendix A) lists two of
+twelve labels, so every choice is a parameter. Which of an image's captions is enhanced is a choice of the
+reader (`caption` of `data_prep.coco.read`).
+"""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+LISTED = ("all", "unmentioned")
+LABELS_PHRASE = " In this photo, there are also some {}."
+RARE_PHRASE = " In the photo's subtle background, you can also spot some {}."
+
+
+def plural(name):
+    """The recipe's plural: "es" after s, x, ch or sh, else "s", whatever English says: persons, mouses.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+    """
+    return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+def rare_categories(labels, names, threshold=0.01):
+    """Names of the categories in fewer than a share of the images, in the order of the columns.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1; of the training split, so that nothing is learned from the others
+    names : sequence of K str
+    threshold : float, share of the N images
+
+    Returns
+    -------
+    tuple of str
+
+    Source
+    ------
+    Diff-Feat, Appendix A and Table 3: fewer than 1 % of all images, those without labels counted.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or labels.shape[1] != len(names) or not len(labels):
+        raise ValueError(f"labels must be (N, K) with K = {len(names)} names, got shape {labels.shape}")
+    return tuple(name for name, share in zip(names, labels.mean(axis=0), strict=True) if share < threshold)
+
+
+def enhance(caption, labels, rare=(), *, listed="all", plurals=True, labels_phrase=True, rare_phrase=True):
+    """Append an image's labels to its caption.
+
+    Parameters
+    ----------
+    caption : str
+    labels : sequence of str, names of the image's labels, in the order they are to be listed
+    rare : collection of str, the rare categories
+    listed : "all" labels, or only those "unmentioned" by the caption
+    plurals : bool, list names in the plural
+    labels_phrase : bool, append "In this photo, there are also some ..."
+    rare_phrase : bool, append "In the photo's subtle background, you can also spot some ..." with the labels
+        that are rare, which the first phrase lists too
+
+    Returns
+    -------
+    str
+        The stripped caption, unchanged if there is nothing to list; else with a full stop and the phrases.
+
+    Examples
+    --------
+    >>> enhance("A bear by a bench", ["bench", "bear"], rare={"bear"})
+    "A bear by a bench. In this photo, there are also some benches, bears. In the photo's subtle background, \
+you can also spot some bears."
+
+    Source
+    ------
+    Diff-Feat, Appendix A.
+    """
+    if listed not in LISTED:
+        raise ValueError(f"listed must be one of {', '.join(LISTED)}, got {listed!r}")
+    caption = caption.strip()
+    if listed == "unmentioned":
+        mentioned = _mentioned(caption, _matcher(labels, True)) if labels else set()
+        labels = [name for name in labels if name not in mentioned]
+    phrases = [
+        (LABELS_PHRASE, labels if labels_phrase else []),
+        (RARE_PHRASE, [name for name in labels if name in rare] if rare_phrase else []),
+    ]
+    form = plural if plurals else str
+    appended = "".join(phrase.format(", ".join(map(form, names))) for phrase, names in phrases if names)
+    return caption if not appended else caption.removesuffix(".") + "." + appended
+
+
+def enhanced(split, rare=(), **choices):
+    """A split with every caption enhanced.
+
+    Parameters
+    ----------
+    split : Split with captions
+    rare : collection of str, from `rare_categories` of the training split
+    **choices : the keyword parameters of `enhance`
+
+    Returns
+    -------
+    Split
+    """
+    if not split.captions:
+        raise ValueError(f"split {split.name!r} has no captions to enhance; read it with its captions file")
+    rows = zip(split.captions, split.labels, strict=True)
+    captions = [enhance(caption, _present(row, split.names), rare, **choices) for caption, row in rows]
+    return replace(split, captions=tuple(captions))
+
+
+def string_match_scores(captions, names, plurals=True):
+    """Scores without any model: 1 where a label's name occurs in the caption as whole words, else 0.
+
+    Of overlapping names the longest counts: "hot dog" is no dog.
+
+    Parameters
+    ----------
+    captions : sequence of N str
+    names : sequence of K str
+    plurals : bool, also count the name in the recipe's plural
+
+    Returns
+    -------
+    ndarray of float64, shape (N, K)
+    """
+    pattern = _matcher(names, plurals)
+    scores = np.zeros((len(captions), len(names)))
+    for row, caption in zip(scores, captions, strict=True):
+        mentioned = _mentioned(caption, pattern)
+        row[:] = [name in mentioned for name in names]
+    return scores
+
+
+def length_counts(captions, tokenizer, longest=15, ranges=6):
+    """How many captions have how many tokens, in ranges of equal width.
+
+    Parameters
+    ----------
+    captions : sequence of N str
+    tokenizer : tokenizers.Tokenizer; special tokens are not counted
+    longest : int, upper end of the first range and width of all
+    ranges : int, how many; longer captions are counted in the last
+
+    Returns
+    -------
+    DataFrame
+        Columns shortest, longest, samples: those of the paper's Table 8.
+    """
+    encodings = tokenizer.encode_batch(list(captions), add_special_tokens=False)
+    lengths = np.array([len(encoding.ids) for encoding in encodings])
+    place = np.clip((lengths - 1) // longest, 0, ranges - 1)
+    ends = longest * np.arange(1, ranges + 1)
+    return pd.DataFrame(
+        {
+            "shortest": ends - longest + 1,
+            "longest": ends,
+            "samples": np.bincount(place, minlength=ranges),
+        }
+    )
+
+
+def _present(row, names):
+    return [name for name, on in zip(names, row, strict=True) if on]
+
+
+def _matcher(names, plurals):
+    """{form, lower case: name} and the pattern that finds the longest of these forms at each place."""
+    forms = {name.lower(): name for name in names}
+    if plurals:
+        forms = {plural(name.lower()): name for name in names} | forms
+    longest_first = sorted(forms, key=len, reverse=True)
+    return forms, re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
+
+
+def _mentioned(caption, matcher):
+    forms, pattern = matcher
+    return {forms[found.lower()] for found in pattern.findall(caption)}

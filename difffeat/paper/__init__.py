@@ -1,0 +1,186 @@
+"""The numbers printed in the paper: its tables 1 to 10 as CSV files, read as fractions, each with its source.
+
+Numbers stand in the files as printed. In `table05.csv` and `table06.csv` a row is one modality at one point,
+the point in the columns `image_timestep`, `image_block`, `text_timestep`, `text_block`. The text of the paper
+drops one point of Table 5, (50, 16): its place in the order shows which it is.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+FOLDER = Path(__file__).parent
+PERCENTAGES = (
+    *("mAP", "CP", "CR", "CF1", "OP", "OR", "OF1"),
+    *("mAP_mean", "mAP_std", "percentage", "error_rate"),
+)
+DATASETS = {2: "VG500", 3: "MS-COCO", 6: "VG500", 7: "AG News"}  # the other tables: MS-COCO-enhanced
+
+
+class Published(NamedTuple):
+    """One printed number.
+
+    `value` is a fraction where a percentage is printed; `rounding` is half a unit of its last printed digit.
+    """
+
+    value: float
+    rounding: float
+    source: str
+    dataset: str
+
+
+class Grid(NamedTuple):
+    """A printed (timestep, block) grid, with the attributes of a measured one.
+
+    `mean` is (T, B); `draws` is the same as (1, T, B), for the paper gives no spread.
+    """
+
+    timesteps: tuple
+    blocks: tuple
+    mean: np.ndarray
+    draws: np.ndarray
+
+
+def table(number):
+    """One table of the paper.
+
+    Parameters
+    ----------
+    number : int, 1 to 10
+
+    Returns
+    -------
+    DataFrame
+        Percentages as fractions; a cell that is empty in print is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the paper has no such table.
+    """
+    printed = _printed(number)
+    read = {name: _converted(name, column) for name, column in printed.items()}
+    return pd.DataFrame(read)
+
+
+def grid(number, modality, metric="mAP"):
+    """The printed grid of one modality.
+
+    Parameters
+    ----------
+    number : 5 (MS-COCO-enhanced) or 6 (VG500)
+    modality : "image" or "text"
+    metric : "mAP", "CP", "CR", "CF1", "OP", "OR" or "OF1"
+
+    Returns
+    -------
+    Grid
+    """
+    rows = _of_modality(number, modality)
+    values = rows.pivot(index=f"{modality}_timestep", columns=f"{modality}_block", values=metric)
+    mean = values.to_numpy()
+    return Grid(tuple(map(int, values.index)), tuple(map(int, values.columns)), mean, mean[None])
+
+
+def pairs(number, metric="mAP"):
+    """The printed fusion results: {((image t, b), (text t, b)): value}, in the order of the table.
+
+    Parameters
+    ----------
+    number : 5 (MS-COCO-enhanced) or 6 (VG500)
+    metric : as in `grid`
+    """
+    rows = _of_modality(number, "fusion")
+    columns = ["image_timestep", "image_block", "text_timestep", "text_block"]
+    points = rows[columns].astype(int).itertuples(index=False)
+    return {((it, ib), (tt, tb)): value for (it, ib, tt, tb), value in zip(points, rows[metric], strict=True)}
+
+
+def value(number, column, **where):
+    """One printed number, with its source and its rounding.
+
+    Parameters
+    ----------
+    number : int, 1 to 10
+    column : str
+    **where : column=value, which together single out one row
+
+    Returns
+    -------
+    Published
+
+    Raises
+    ------
+    ValueError
+        If the table or column does not exist, no row or more than one is singled out, or the cell is empty.
+
+    Examples
+    --------
+    >>> value(5, "mAP", modality="text", text_timestep=0, text_block=24).value
+    0.9341
+    >>> value(3, "images", category="toaster")
+    Published(value=151, rounding=0.5, source='Table 3', dataset='MS-COCO')
+    """
+    rows = table(number)
+    unknown = [name for name in (column, *where) if name not in rows]
+    if unknown:
+        raise ValueError(f"Table {number} has no column {', '.join(unknown)}; it has {', '.join(rows)}")
+    found = np.logical_and.reduce(
+        [rows[name] == wanted for name, wanted in where.items()] or [rows.index >= 0]
+    )
+    if found.sum() != 1:
+        raise ValueError(f"{found.sum()} rows of Table {number} have {where}; name what singles out one row")
+    return _published(number, column, int(found.argmax()))
+
+
+def best(number, modality, metric="mAP"):
+    """The highest printed number of one modality; see `value`.
+
+    Parameters
+    ----------
+    number : 5 (MS-COCO-enhanced) or 6 (VG500)
+    modality : "image", "text" or "fusion"
+    metric : as in `grid`
+    """
+    return _published(number, metric, _of_modality(number, modality)[metric].idxmax())
+
+
+@cache
+def _printed(number):
+    """Cells as text, exactly as printed."""
+    path = FOLDER / f"table{number:02d}.csv"
+    if not path.is_file():
+        raise ValueError(f"the paper has no Table {number}; it has tables 1 to 10")
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _converted(name, column):
+    """Text to numbers where all of a column are; percentages to fractions."""
+    numbers = pd.to_numeric(column.mask(column == ""), errors="coerce")
+    if numbers.isna().sum() > (column == "").sum() or (column == "").all():
+        return column
+    return (numbers / 100).round(8) if name in PERCENTAGES else numbers
+
+
+def _of_modality(number, modality):
+    if number not in (5, 6):
+        raise ValueError(
+            f"Table {number} has no grid; grids are in tables 5 (MS-COCO-enhanced) and 6 (VG500)"
+        )
+    rows = table(number)
+    chosen = rows[rows["modality"] == modality]
+    if chosen.empty:
+        raise ValueError(f"unknown modality {modality!r}: there are image, text and fusion")
+    return chosen
+
+
+def _published(number, column, row):
+    printed = _printed(number)[column][row]
+    if not printed:
+        raise ValueError(f"Table {number} prints no {column} in row {row + 1}")
+    decimals = len(printed.partition(".")[2]) + (2 if column in PERCENTAGES else 0)
+    dataset = table(number)["dataset"][row] if number == 1 else DATASETS.get(number, "MS-COCO-enhanced")
+    return Published(table(number)[column][row].item(), 0.5 * 10**-decimals, f"Table {number}", dataset)

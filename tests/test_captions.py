@@ -1,0 +1,165 @@
+"""The enhanced-caption recipe, on sentences worked by hand and on the real COCO labels."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from data_prep.captions import (
+    enhance,
+    enhanced,
+    length_counts,
+    plural,
+    rare_categories,
+    string_match_scores,
+)
+from difffeat import paper
+from difffeat.datasets import Split, multi_hot
+from difffeat.metrics import mean_average_precision
+
+OFFICE = "An office cubicle with four different types of computers."
+
+
+@pytest.fixture(scope="module")
+def reference():
+    folder = os.environ.get("DIFFFEAT_REFERENCE")
+    if not folder:
+        pytest.skip("DIFFFEAT_REFERENCE is not set: it names the folder with the real COCO labels")
+    return Path(folder) / "data"
+
+
+def coco_labels(folder, part):
+    """(ids, labels (N, 80), names) of a part of COCO 2014."""
+    names = (folder / "coco2014" / "categories.txt").read_text().splitlines()
+    with gzip.open(folder / "coco2014" / f"{part}2014_labels.tsv.gz", "rt") as rows:
+        cells = [line.rstrip("\n").split("\t") for line in rows if line[0].isdigit()]
+    ids = [int(image) for image, _ in cells]
+    return (
+        ids,
+        multi_hot([[int(column) for column in columns.split()] for _, columns in cells], names, ids),
+        names,
+    )
+
+
+def test_plurals_follow_the_recipe_not_english():
+    forms = {
+        "person": "persons",
+        "bus": "buses",
+        "bench": "benches",
+        "toothbrush": "toothbrushes",
+        "box": "boxes",
+    }
+    forms |= {"sheep": "sheeps", "skis": "skises", "knife": "knifes", "mouse": "mouses"}
+    assert {name: plural(name) for name in forms} == forms
+
+
+def test_the_papers_example():
+    assert (
+        enhance(OFFICE, ["chair", "bottle"])
+        == OFFICE + " In this photo, there are also some chairs, bottles."
+    )
+
+
+def test_rare_labels_are_listed_twice():
+    caption = enhance("  A cat watches a toaster ", ["cat", "toaster"], rare={"toaster", "bear"})
+    assert caption == (
+        "A cat watches a toaster. In this photo, there are also some cats, toasters."
+        " In the photo's subtle background, you can also spot some toasters."
+    )
+
+
+def test_an_image_without_labels_keeps_its_caption():
+    assert enhance(" An empty street ", [], rare={"bear"}) == "An empty street"
+
+
+def test_every_choice_changes_what_it_says():
+    labels, rare = ["hot dog", "person", "dog"], {"hot dog"}
+    caption = "Two persons with a hot dog"
+    listed = " In this photo, there are also some {}."
+    spotted = " In the photo's subtle background, you can also spot some {}."
+    start = caption + "."
+    everything = listed.format("hot dogs, persons, dogs") + spotted.format("hot dogs")
+    assert enhance(caption, labels, rare) == start + everything
+    assert enhance(caption, labels, rare, rare_phrase=False) == start + listed.format(
+        "hot dogs, persons, dogs"
+    )
+    assert enhance(caption, labels, rare, labels_phrase=False) == start + spotted.format("hot dogs")
+    assert enhance(caption, labels, rare, labels_phrase=False, rare_phrase=False) == caption
+    singular = start + listed.format("hot dog, person, dog") + spotted.format("hot dog")
+    assert enhance(caption, labels, rare, plurals=False) == singular
+    assert enhance(caption, labels, rare, listed="unmentioned") == start + listed.format("dogs")
+    assert enhance(caption, ["person"], rare, listed="unmentioned") == caption
+    with pytest.raises(ValueError, match="all, unmentioned, got 'some'"):
+        enhance(caption, labels, listed="some")
+
+
+def test_rare_means_fewer_than_the_share():
+    labels = np.zeros((200, 3), np.uint8)
+    labels[:1, 0], labels[:2, 1], labels[:3, 2] = 1, 1, 1
+    assert rare_categories(labels, ("bear", "cat", "dog")) == ("bear",)
+    assert rare_categories(labels, ("bear", "cat", "dog"), threshold=0.012) == ("bear", "cat")
+    with pytest.raises(ValueError, match="K = 2 names"):
+        rare_categories(labels, ("bear", "cat"))
+
+
+def test_string_match_finds_whole_words_and_the_longest_name():
+    names = ("dog", "hot dog", "bus", "car")
+    captions = ["Hot dogs on BUSES.", "A dog beside a hot dog", "A carrot, a busy dogma", "dogs, cars"]
+    found = [[0, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 1]]
+    assert string_match_scores(captions, names).tolist() == found
+    assert string_match_scores(captions, names, plurals=False).tolist() == [
+        [0] * 4,
+        [1, 1, 0, 0],
+        [0] * 4,
+        [0] * 4,
+    ]
+
+
+def test_enhanced_captions_give_the_labels_away():
+    names = ("bus", "car", "dog")
+    labels = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 1]], np.uint8)
+    split = Split(
+        "val", range(4), names, labels, ["A street", "A parked car", "Nothing", "A puppy in a bus."]
+    )
+    told = enhanced(split, rare=("dog",))
+    assert told.captions[2] == "Nothing" and told.captions[1].endswith("some cars.")
+    assert np.array_equal(told.ids, split.ids) and told.digest != split.digest
+    assert mean_average_precision(labels, string_match_scores(told.captions, names)) == 1
+    assert mean_average_precision(labels, string_match_scores(split.captions, names)) < 0.8
+    with pytest.raises(ValueError, match="'val' has no captions"):
+        enhanced(Split("val", range(4), names, labels))
+
+
+def test_lengths_are_counted_in_the_ranges_of_table_8(reference):
+    tokenizer = Tokenizer.from_file(str(reference / "plaid_tokenizer" / "owt2_tokenizer.json"))
+    office = enhance(OFFICE, ["chair", "bottle"])
+    assert len(tokenizer.encode(office).ids) == 23
+    counts = length_counts(["A cat.", office, office * 2, office * 9], tokenizer)
+    assert counts.samples.tolist() == [1, 1, 0, 1, 0, 1]
+    assert counts[["shortest", "longest"]].equals(paper.table(8)[["shortest", "longest"]])
+
+
+def test_real_coco_has_the_seven_rare_categories_of_table_3(reference):
+    _, labels, names = coco_labels(reference, "train")
+    rare = rare_categories(labels, names)
+    counts = dict(zip(names, labels.sum(axis=0), strict=True))
+    published = paper.table(3)
+    assert {name: counts[name] for name in rare} == dict(
+        zip(published.category, published.images, strict=True)
+    )
+
+
+def test_the_recipe_on_real_captions_of_coco(reference):
+    ids, labels, names = coco_labels(reference, "val")
+    with gzip.open(reference / "coco2014" / "val2014_first_captions_30000.tsv.gz", "rt") as rows:
+        captions = dict(line.rstrip("\n").split("\t") for line in rows if line[0].isdigit())
+    rows = [row for row, image in enumerate(ids) if str(image) in captions][:2000]
+    split = Split("val", np.array(ids)[rows], names, labels[rows], [captions[str(ids[row])] for row in rows])
+    told = enhanced(split, rare=paper.table(3).category.tolist())
+    scores = string_match_scores(told.captions, names)
+    assert (scores >= split.labels).all()  # every label of the image is in its caption
+    assert mean_average_precision(split.labels, scores) > 0.95
+    assert mean_average_precision(split.labels, string_match_scores(split.captions, names)) < 0.7
