@@ -50,6 +50,7 @@ __all__ = [
     "attributes",
     "check_provenance",
     "environment",
+    "missing",
     "open",
     "shard_path",
     "verify",
@@ -200,6 +201,14 @@ def attributes(path) -> dict:
     """Provenance, environment and skipped images of a shard or view, read without any other check."""
     with reading(Path(path)) as file:
         return {name: attribute(file, name) for name in ("provenance", "environment", "skipped")}
+
+
+def missing(path) -> list[Path]:
+    """The shards that a view names and that are not there."""
+    path = Path(path)
+    with reading(path) as view:
+        shards = [path.parent / source["file"] for source in attribute(view, "sources")]
+    return [shard for shard in shards if not shard.is_file()]
 
 
 def check_provenance(path, expected: Mapping, found: Mapping) -> None:
