@@ -51,6 +51,11 @@ def probabilities(classifier, pixels, batch=500):
     return torch.cat([classifier(part).sigmoid() for part in pixels.split(batch)])
 
 
+def share_found(classifier, pixels, threshold=0.5):
+    """Share of images in which the classifier finds at least one object with a probability above `threshold`."""
+    return float((probabilities(classifier, pixels).amax(dim=1) > threshold).float().mean())
+
+
 def draw(data_seed, start, count):
     """Scenes as uint8 pixels (count, 3, 64, 64) and labels (count, 20)."""
     pixels, labels = np.empty((count, 3, 64, 64), np.uint8), np.zeros((count, len(CATEGORIES)), np.float32)

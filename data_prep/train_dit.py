@@ -40,8 +40,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", default=str(weights_folder("dit-scenes")), help="where the weights, config, card and log go")
     parser.add_argument("--run", default="runs/dit-scenes", help="where latents and checkpoints are kept while training")
-    parser.add_argument("--samples", type=int, default=400_000, help="samples to see in all; may be changed until the decay begins")
-    parser.add_argument("--decay", type=int, default=120_000, help="samples of the final cosine decay of the learning rate")
+    parser.add_argument("--samples", type=int, default=420_000, help="samples to see in all; may be changed until the decay begins")
+    parser.add_argument("--decay", type=int, default=150_000, help="samples of the final cosine decay of the learning rate")
     parser.add_argument("--images", type=int, default=60_000, help="scenes drawn for training")
     parser.add_argument("--data-seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=24, help="PCA components kept of each 8x8 pixel patch")
@@ -78,7 +78,8 @@ def prepare_latents(options):
     folder = Path(options.run)
     folder.mkdir(parents=True, exist_ok=True)
     path, chunk = folder / f"latents-{options.data_seed}-{options.images}-{options.channels}.npy", 500
-    pca = PatchPCA.fit(to_unit(draw(options.data_seed, 0, 4000)), patch=PATCH, channels=options.channels)
+    fitted = to_unit(draw(options.data_seed, 0, min(4000, options.images)))
+    pca = PatchPCA.fit(fitted, patch=PATCH, channels=options.channels)
     if not path.exists():
         starts = range(0, options.images, chunk)
         partial_path = path.with_suffix(".partial.npy")

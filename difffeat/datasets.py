@@ -207,6 +207,27 @@ def load(folder, name: str) -> Split:
     )
 
 
+def first(splits: dict[str, Split], counts: Sequence[int]) -> dict[str, Split]:
+    """The first samples of each part, for a run on less than everything.
+
+    Parameters
+    ----------
+    splits : dict of part to Split
+    counts : for each part, in the same order, how many samples; 0 takes all
+
+    Raises
+    ------
+    ValueError
+        If there is not one count for each part, or a part has fewer samples.
+    """
+    if len(counts) != len(splits):
+        raise ValueError(f"one count for each of {', '.join(splits)}, got {list(counts)}")
+    for (part, split), count in zip(splits.items(), counts, strict=True):
+        if not 0 <= count <= len(split):
+            raise ValueError(f"{part} has {len(split)} samples, {count} were asked for")
+    return {part: split[: count or None] for (part, split), count in zip(splits.items(), counts, strict=True)}
+
+
 def multi_hot(indices: Sequence[Sequence[int]], names: Sequence[str], ids: Sequence[int]) -> np.ndarray:
     """Label indices per sample to a (N, K) matrix of 0 and 1.
 

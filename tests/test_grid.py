@@ -1,0 +1,113 @@
+"""A measured grid is what its parts give one by one; points are chosen on val; floors and pairs are measured alike."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from difffeat import datasets, extract, floors, fusion, grid, metrics, probe
+from difffeat.pairs import Pairs
+from tests import tiny
+
+POINTS = dict(blocks=[0, 1, 2], timesteps=[0, 100])
+QUICK = dict(resamples=20, probing=dict(epochs=3))
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    sizes = {"train": (60, 100), "val": (40, 300), "test": (41, 500)}
+    return {part: tiny.split(count, folder=folder, name=part, first=first) for part, (count, first) in sizes.items()}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("features")
+
+
+def test_a_grid_is_its_points_one_by_one(splits, root):
+    model = tiny.plaid()
+    measured = grid.measure(splits, model, root=root, seeds=[0, 1], **POINTS, **QUICK)
+    assert measured.test.shape == measured.val.shape == (2, 2, 3) and measured.draws.shape == (20, 2, 3)
+    found = {part: extract.features(split, model, root=root, seed=1, **POINTS) for part, split in splits.items()}
+    one = probe.fit_grid(found["train"].read(2, 100)[None], splits["train"].labels, epochs=3)
+    scores = one.scores(found["test"].read(2, 100)[None])[0]
+    expected = metrics.mean_average_precision(splits["test"].labels, scores)
+    assert measured.test[1, 1, 2] == pytest.approx(expected, abs=1e-6)
+    value, interval = measured.at(100, 2)
+    assert value == pytest.approx(measured.test[:, 1, 2].mean())
+    assert interval.low <= interval.high and measured.draws[:, 1, 2].min() <= interval.low
+
+
+def test_the_best_point_is_chosen_on_val():
+    val, test = np.zeros((1, 2, 3)), np.zeros((1, 2, 3))
+    val[0, 1, 2], test[0, 0, 0] = 1, 1
+    assert grid.Grid((0, 100), (4, 8, 12), val, test, test).best == (100, 12)
+
+
+def test_filling_by_shares_is_what_measuring_finds(splits, root):
+    model, what = tiny.dit(), dict(root=root, seeds=[3], shard_size=16, **POINTS)
+    first = grid.fill(splits, model, shard="1/2", **what)
+    assert not first.verified.any() and (first.shards < first.of).all()
+    whole = grid.fill(splits, model, shard="2/2", **what)
+    assert whole.verified.all() and list(whole.shards) == list(whole.of) == [4, 3, 3]
+    files = {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")}
+    grid.measure(splits, model, root=root, seeds=[3], **POINTS, **QUICK)
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")} == files
+
+
+def test_a_clean_input_is_the_same_for_every_timestep_told_at_block_0_of_text_only(splits, root):
+    told = dict(blocks=[0, 3], timesteps=[50, 200])
+    clean = grid.conditioned(splits, tiny.dit(), root=root, **told, **QUICK)
+    assert (clean.timesteps, clean.blocks, clean.mean.shape) == ((50, 200), (0, 3), (2, 2))
+    assert clean.mean[0, 0] == clean.mean[1, 0]  # the embedding before the first block is told nothing
+    assert clean.mean[0, 1] != clean.mean[1, 1]
+
+
+def test_floors_know_what_they_should(splits):
+    frequency = floors.label_frequency(splits)
+    assert frequency.value == pytest.approx(splits["test"].labels.mean(axis=0).mean())
+    words = floors.bag_of_words(splits, epochs=60, lr=0.05)
+    assert words.value > 0.95 > floors.raw_pixels(splits, side=4, epochs=3).value  # captions name the labels, pixels are noise
+    assert words.interval.low <= words.value <= words.interval.high
+
+
+def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
+    images = grid.features(splits, tiny.dit(), root=root, **POINTS)
+    texts = grid.features(splits, tiny.plaid(), root=root, **POINTS)
+    pairs = Pairs(splits, images, texts, d_align=8, epochs=3)
+    wanted = [((0, 1), (0, 2)), ((100, 1), (0, 2)), ((0, 1), (100, 0))]
+    together = pairs(wanted)
+    read = [found["train"].read(block, timestep) for found, (timestep, block) in zip((images, texts), wanted[2], strict=True)]
+    alone = fusion.fit("addition", *read, splits["train"].labels, d_align=8, epochs=3)
+    scores = alone.scores(images["val"].read(1, 0), texts["val"].read(0, 100))
+    assert together[2] == pytest.approx(metrics.mean_average_precision(splits["val"].labels, scores), abs=1e-5)
+    before = dict(pairs.measured)
+    assert pairs(wanted) == together and pairs.measured == before
+    assert pairs[wanted[0]].scores.shape == splits["test"].labels.shape
+
+
+def test_pairs_of_other_samples_are_refused(splits, root):
+    images = grid.features(splits, tiny.dit(), root=root, **POINTS)
+    turned = {part: split.select(split.ids[::-1]) for part, split in splits.items()}
+    texts = grid.features(turned, tiny.plaid(), root=root, **POINTS)
+    with pytest.raises(ValueError, match="image and text features of train are not of the same samples"):
+        Pairs(splits, images, texts)
+
+
+def test_first_samples_of_each_part(splits):
+    some = datasets.first(splits, [5, 0, 7])
+    assert [len(split) for split in some.values()] == [5, 40, 7]
+    assert list(some["train"].ids) == list(splits["train"].ids[:5])
+    with pytest.raises(ValueError, match="val has 40 samples, 41 were asked for"):
+        datasets.first(splits, [1, 41, 1])
+    with pytest.raises(ValueError, match="one count for each of train, val, test"):
+        datasets.first(splits, [1, 2])
+
+
+def test_another_input_is_another_cache(splits, root):
+    model = tiny.plaid()
+    shouted = {part: replace(split, captions=tuple(c + " here" for c in split.captions)) for part, split in splits.items()}
+    a, b = (grid.features(some, model, root=root, **POINTS) for some in (splits, shouted))
+    assert a["test"].path != b["test"].path
+    assert not np.array_equal(a["test"].read(1, 0), b["test"].read(1, 0))
