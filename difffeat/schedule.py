@@ -8,6 +8,7 @@ T, E) of text.
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 STEPS = 1000
 NOISINGS = ("random", "mean", "ddim")
@@ -18,7 +19,7 @@ def check_timestep(timestep, steps=STEPS):
     """Return `timestep` as an int in [0, steps); ValueError with the legal range otherwise."""
     if timestep != int(timestep) or not 0 <= timestep < steps:
         raise ValueError(
-            f"timestep {timestep} is out of range: the clock runs from 0 (least noise) to {steps - 1} (most), in whole steps"
+            f"timestep {timestep} is out of range: the clock has whole steps from 0 (least noise) to {steps - 1}"
         )
     return int(timestep)
 
@@ -71,7 +72,7 @@ class DDPM:
         return float(self._alpha[timestep]), float(self._sigma[timestep])
 
     def add_noise(self, z, timesteps, noise):
-        """`alpha z + sigma noise` with a timestep for each sample: z and noise (N, C, H, W), timesteps (N,) int64."""
+        """`alpha z + sigma noise`, z and noise (N, C, H, W), with a timestep for each sample, (N,) int64."""
         alpha, sigma = (
             scale[timesteps].float().view(-1, *[1] * (z.ndim - 1)) for scale in (self._alpha, self._sigma)
         )
@@ -101,15 +102,21 @@ class PlaidSchedule(nn.Module):
 
     def forward(self, t):
         """gamma of continuous times t (N,) in [0, 1], float64 of shape (N,)."""
-        t = t.to(self.W1.device, torch.float64)
-        start, end, rise = self._network(torch.cat([t.new_tensor([0.0, 1.0]), t])).split([1, 1, len(t)])
-        return self.gamma_0.double() + (self.gamma_1 - self.gamma_0).double() * (rise - start) / (end - start)
+        rise, _ = self.rise(t)
+        return self.gamma_0.double() + (self.gamma_1 - self.gamma_0).double() * rise
 
-    def _network(self, t):
-        """Rises with t whatever the weights: (N,) to (N,)."""
-        rising = nn.functional.softplus(self.W1.double())[:, 0]
-        hidden = torch.tanh((t[:, None] - 0.5) * rising + self.b1.double())  # (N, width)
-        return hidden @ (0.01 * nn.functional.softplus(self.W2.double()))[0]
+    def rise(self, t):
+        """s(t), from 0 at t = 0 to 1 at t = 1, and its derivative; each float64 of shape (N,)."""
+        t = t.to(self.W1.device, torch.float64)
+        rate = functional.softplus(self.W1.double())[:, 0]
+        height = 0.01 * functional.softplus(self.W2.double())[0]
+        times = torch.cat([t.new_tensor([0.0, 1.0]), t]) - 0.5
+        hidden = torch.tanh(
+            times[:, None] * rate + self.b1.double()
+        )  # (2 + N, width), each column rises with t
+        start, end, value = (hidden @ height).split([1, 1, len(t)])
+        slope = (1 - hidden[2:].square()) @ (height * rate)
+        return (value - start) / (end - start), slope / (end - start)
 
     @torch.no_grad()
     def alpha_sigma(self, timestep):

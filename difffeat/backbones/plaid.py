@@ -5,6 +5,7 @@ embedding, D width. Latents z are (N, T, E): the unit-length embeddings of the t
 """
 
 import math
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -133,10 +134,13 @@ class PlaidBlock(nn.Module):
         self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
         self.attn_out = nn.Linear(width, width, bias=False)
         self.rmsnorm2 = nn.RMSNorm(width, eps=1e-5)
-        self.mlp = nn.Sequential()
-        self.mlp.fc1 = nn.Linear(width, 4 * width, bias=False)
-        self.mlp.act = nn.GELU(approximate="tanh")
-        self.mlp.fc2 = nn.Linear(4 * width, width, bias=False)
+        self.mlp = nn.Sequential(
+            OrderedDict(
+                fc1=nn.Linear(width, 4 * width, bias=False),
+                gelu=nn.GELU(approximate="tanh"),
+                fc2=nn.Linear(4 * width, width, bias=False),
+            )
+        )
 
     def forward(self, tokens, cosine, sine):
         """Tokens (N, T, D) to (N, T, D)."""
