@@ -12,6 +12,7 @@ notebook does not declare.
 """
 
 import ast
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +86,7 @@ def parameters(namespace, notebook):
     """Parameters of the running notebook: injected by papermill, else set by the profile, else the default.
 
     Called right after the parameters cell, as `p = profiles.parameters(vars(), "20_probe_image_grid")`.
-    Works under papermill, nbval and Jupyter alike, for it reads the cells that ran from IPython's `In`.
+    What ran before is read from IPython's `In`; nbval keeps no history, so the stored notebook comes first.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def parameters(namespace, notebook):
         If a name was injected that the notebook does not declare (the message names those it takes), if a
         value is of another type than the default, or if there is no such profile.
     """
-    defaults, injected = _cells(namespace.get("In", ()))
+    defaults, injected = _cells([*_stored(notebook), *namespace.get("In", ())])
     unknown = sorted(injected - defaults.keys())
     if unknown:
         raise ValueError(f"{notebook} does not take {', '.join(unknown)}; it takes {', '.join(defaults)}")
@@ -122,6 +123,13 @@ def parameters(namespace, notebook):
         cache=ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / profile.name,
         results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,
     )
+
+
+def _stored(notebook):
+    """Source of the parameters cell of a notebook of ours, in a list; empty for any other."""
+    path = FOLDER.parent / f"{notebook}.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
+    return ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
 
 
 def _cells(history):

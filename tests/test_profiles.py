@@ -8,7 +8,12 @@ import pytest
 
 from difffeat import profiles
 
-DECLARED = 'profile = "scenes"\nblocks = [3, 6]   # how many blocks have run\nrate = 0.5\nshard = "1/1"\nlimit = None'
+DECLARED = """\
+profile = "scenes"
+blocks = [3, 6]   # how many blocks have run
+rate = 0.5
+shard = "1/1"
+limit = None"""
 
 
 def run(*cells):
@@ -22,9 +27,11 @@ def run(*cells):
 @pytest.fixture
 def coco(tmp_path, monkeypatch):
     """A second profile beside scenes."""
-    (tmp_path / "scenes.yaml").write_text("shards: 2\n")
-    (tmp_path / "coco.yaml").write_text("parameters: {blocks: [8, 12], dim: 512}\ndata: {root: /data/coco}\n")
-    monkeypatch.setattr(profiles, "FOLDER", tmp_path)
+    folder = tmp_path / "profiles"
+    folder.mkdir()
+    (folder / "scenes.yaml").write_text("shards: 2\n")
+    (folder / "coco.yaml").write_text("parameters: {blocks: [8, 12], dim: 512}\ndata: {root: /data/coco}\n")
+    monkeypatch.setattr(profiles, "FOLDER", folder)
 
 
 def test_a_notebook_alone_has_its_defaults():
@@ -71,6 +78,14 @@ def test_a_key_that_means_nothing_in_a_profile_is_refused(coco):
     (profiles.FOLDER / "coco.yaml").write_text("parameter: {blocks: [8]}\n")
     with pytest.raises(ValueError, match=r"coco.yaml: unknown keys \['parameter'\]"):
         profiles.load("coco")
+
+
+def test_without_history_the_stored_notebook_says_what_it_declares(coco):
+    """nbval runs cells without keeping them."""
+    cell = nbformat.v4.new_code_cell(DECLARED, metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), profiles.FOLDER.parent / "20_page.ipynb")
+    namespace = {"In": [""], "profile": "scenes", "blocks": [7], "rate": 0.5, "shard": "1/1", "limit": None}
+    assert profiles.parameters(namespace, "20_page").blocks == [7]
 
 
 def test_without_a_parameters_cell_the_error_says_what_one_is():

@@ -20,8 +20,8 @@ def main(book, notebooks):
     (book / "notebooks").mkdir()
     for notebook in sorted(notebooks.glob("*.ipynb")):
         shutil.copy(notebook, book / "notebooks")
-    # One file that draws formulas as SVG: from disk, not every browser lets a page load MathJax's fonts.
-    mathjax = next(path for path in files("sphinx-mathjax-offline") if path.name == "tex-svg.js")
+    # One file with all of TeX, drawn as SVG: other builds of MathJax load fonts or packages when needed.
+    mathjax = next(path for path in files("sphinx-mathjax-offline") if path.name == "tex-svg-full.js")
     (book / "static" / "mathjax").mkdir(parents=True, exist_ok=True)
     shutil.copy(mathjax.locate(), book / "static" / "mathjax")
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
