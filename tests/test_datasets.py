@@ -143,3 +143,12 @@ def test_load_refuses_wrong_files(split, tmp_path, change, message):
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
     with pytest.raises(ValueError, match=message):
         datasets.load(tmp_path, "train")
+
+
+def test_first_samples_of_each_part(split):
+    parts = datasets.first({"train": split, "val": split[:3]}, [2, 0])
+    assert parts["train"].ids.tolist() == [7, 3] and len(parts["val"]) == 3
+    with pytest.raises(ValueError, match="val has 3 samples, 4 were asked for"):
+        datasets.first({"train": split, "val": split[:3]}, [2, 4])
+    with pytest.raises(ValueError, match="one count for each of train"):
+        datasets.first({"train": split}, [2, 4])
