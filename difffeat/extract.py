@@ -134,6 +134,9 @@ def extract(
     """
     if on_broken not in ("error", "skip"):
         raise ValueError(f"on_broken {on_broken!r} is unknown; known: error, skip")
+    for name, size in (("batch_size", batch_size), ("shard_size", shard_size)):
+        if size < 1:
+            raise ValueError(f"{name} {size}: expected at least 1")
     plan = recipe(split, backbone, **what)
     slices = [(lo, min(lo + shard_size, len(split))) for lo in range(0, len(split), shard_size)]
     paths = [cache.shard_path(folder, split.name, lo, hi) for lo, hi in slices]

@@ -205,6 +205,8 @@ def test_full_disk_keeps_complete_shards_and_says_how_to_go_on(images, dit, tmp_
         ({"shard": "5/4"}, "shard '5/4': expected k/n with k from 1 to n"),
         ({"shard": "0/4"}, "shard '0/4'"),
         ({"shard": "half"}, "shard 'half'"),
+        ({"batch_size": 0}, "batch_size 0: expected at least 1"),
+        ({"shard_size": -1}, "shard_size -1: expected at least 1"),
         ({"on_broken": "ignore"}, "on_broken 'ignore' is unknown; known: error, skip"),
     ],
 )
