@@ -1,0 +1,52 @@
+"""A table of text that a page shows: HTML that reads in light and dark, and plain text."""
+
+from html import escape
+
+import pandas as pd
+
+# Mark as well as colour; backgrounds are opaque, so that the text reads on light and dark pages alike.
+MARKS = {
+    "reproduced": ("✓", "#d5efe5"),
+    "differs": ("✗", "#f8dcc8"),
+    "inconclusive": ("?", "#f6ecc4"),
+    "not run": ("–", "#e4e4e4"),
+}
+
+
+class Table:
+    """Rows of text, some cells of them links or a status.
+
+    Attributes
+    ----------
+    frame : DataFrame of str
+    links : dict of (row, column) to address, optional
+    """
+
+    def __init__(self, frame: pd.DataFrame, links=None):
+        self.frame = frame
+        self.links = links or {}
+
+    def __repr__(self):
+        return "(empty)" if self.frame.empty else self.frame.to_string(index=False)
+
+    def _repr_html_(self):
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.frame)
+        rows = "".join(
+            f"<tr>{''.join(self._cell(row, name, text) for name, text in cells.items())}</tr>"
+            for row, cells in enumerate(self.frame.to_dict("records"))
+        )
+        return (
+            '<div style="overflow-x: auto"><table class="difffeat table">'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+
+    def _cell(self, row, name, text):
+        shown = escape(text)
+        if name == "status" and text:
+            word = next((word for word in MARKS if text.startswith(word)), "not run")
+            mark, ground = MARKS[word]
+            style = f"background: {ground}; color: #1a1a1a; padding: 0.1em 0.4em; border-radius: 0.25em"
+            shown = f'<span style="{style}"><span aria-hidden="true">{mark} </span>{shown}</span>'
+        if (row, name) in self.links:
+            shown = f'<a href="{escape(self.links[row, name])}">{shown}</a>'
+        return f"<td>{shown}</td>"

@@ -1,0 +1,249 @@
+"""The paper's claims as tests on measured numbers, results files, and tables of paper beside ours.
+
+Letters: R draws, T timesteps, B blocks. A notebook tests claims with `check`, adds other numbers as
+`Result`, writes both with `record` and shows them with `compare`. The claims page is `table`, made from the
+files alone.
+
+The status of a claim is computed from the noise in the measurement (images resampled, and seeds):
+
+- `reproduced`: the trend stands out from the noise, and nothing that contradicts it does,
+- `differs`: something that contradicts the claim stands out from the noise,
+- `inconclusive`: neither,
+- `not run (needs ...)`: nobody has measured it, or not on the data that it is about.
+
+"Stands out" means: further than noise reached, over all the comparisons that the claim makes, in 95 % of
+the draws. That share is called *support* for the trend, and *against* for the strongest contradiction. A
+claim of many comparisons does not fail in every draw in which two equally good points change places: noise
+does that in almost all draws, and it would refute every curve that has a flat stretch.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from difffeat import paper
+from difffeat._claims_list import CLAIMS, Claim, numbers
+from difffeat._differences import Difference, differences
+from difffeat._format import MISSING, decimals, show, show_difference, show_interval
+from difffeat._results import Page, Result, cache_id, comparable, number_status, read, read_all, record
+from difffeat._shapes import Verdict
+from difffeat._table import Table
+from difffeat.paper import Published
+
+__all__ = [
+    "CLAIMS",
+    "Claim",
+    "Difference",
+    "Page",
+    "Result",
+    "Table",
+    "Verdict",
+    "cache_id",
+    "check",
+    "compare",
+    "counts",
+    "differences",
+    "read",
+    "record",
+    "table",
+]
+NAMES = {"coco": "MS-COCO", "vg500": "VG500", "ag_news": "AG News"}  # data sets as the paper writes them
+COLUMNS = ["claim", "source", "dataset", "metric", "paper", "ours", "interval", "difference", "status"]
+
+
+def check(claim, *measured, table=5, seeds=(), **options) -> Result:
+    """Test one of `CLAIMS` on measured numbers.
+
+    Parameters
+    ----------
+    claim : str, the id of a claim
+    *measured : what the claim compares, each an object with `mean` and `draws` (a grid: (T, B) and (R, T, B),
+        with `timesteps` and `blocks`), or a pair (values, draws) with one more axis, R, in front of draws
+
+        | claims | measured | options |
+        | --- | --- | --- |
+        | image_*, text_falls_*, text_rises_* | one grid | depth, for image_best_in_middle |
+        | text_deterministic_beats_random | the deterministic grid, the random one | |
+        | fusion_beats_* | the fused mAP, what it is to beat: pairs (value, draws) | |
+        | search_finds_best | one pair (values, draws) of all P pairs of the grid | chosen, the found one |
+
+        Numbers of one draw must come from the same resampled images, as `stats.map_draws` gives them.
+    table : 5 (MS-COCO-enhanced) or 6 (VG500), where the paper's number is taken from
+    seeds : sequence of int, the seeds averaged over
+    **options : see above
+
+    Returns
+    -------
+    Result
+        With the claim's status, the shares behind it, and the paper's number by the same test.
+
+    Raises
+    ------
+    ValueError
+        If there is no such claim or it is a number, draws do not fit the values, or a value is not finite.
+    """
+    claim = _claim(claim)
+    if claim.test is None:
+        raise ValueError(f"{claim.id} is a number, not a trend; record Result({claim.result!r}, ...)")
+    arrays = [_checked(claim.id, numbers(given)) for given in measured]
+    verdict = claim.test(*arrays, **options)
+    return Result(
+        id=claim.id,
+        value=verdict.value,
+        interval=verdict.interval,
+        what=claim.text,
+        metric=claim.metric,
+        unit=claim.unit,
+        paper=_published(claim, table),
+        seeds=tuple(seeds),
+        draws=len(arrays[0].draws),
+        support=verdict.support,
+        against=verdict.against,
+        status=verdict.status,
+    )
+
+
+def compare(page) -> Table:
+    """The paper beside ours: a row for every claim of a page, and for every number that the paper has too.
+
+    Parameters
+    ----------
+    page : Page, from `record`
+
+    Returns
+    -------
+    Table
+        Columns claim, source, dataset, metric, paper, ours, interval, difference, status.
+    """
+    rows = [_row(page, result) for result in page.results if result.paper]
+    return Table(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def table(folder) -> Table:
+    """The claims page: every claim of the paper, from the results files of a profile alone.
+
+    Parameters
+    ----------
+    folder : results folder of a profile, `p.results`
+
+    Returns
+    -------
+    Table
+        As `compare`, with support and against in one column, and a link to the page that shows each claim.
+    """
+    pages = read_all(folder)
+    columns = [*COLUMNS[:-1], "support / against", "status", "page"]
+    absent = dict.fromkeys(columns, MISSING)
+    rows, links = [], {}
+    for claim in CLAIMS:
+        page, result = _find(pages, claim)
+        if result is None:
+            rows.append(absent | _not_run(claim))
+            continue
+        rows.append(_row(page, result) | _evidence(page, result))
+        links[len(rows) - 1, "page"] = f"{page.notebook}.html"
+    return Table(pd.DataFrame(rows, columns=columns), links)
+
+
+def counts(claims_table) -> list[Result]:
+    """How many claims have each status, as claims_reproduced, _differ, _inconclusive and _not_run.
+
+    Parameters
+    ----------
+    claims_table : Table, from `table`
+    """
+    words = {
+        "reproduced": "reproduced",
+        "differ": "differs",
+        "inconclusive": "inconclusive",
+        "not_run": "not run",
+    }
+    status = claims_table.frame["status"].str
+    return [
+        Result(f"claims_{name}", int(status.startswith(word).sum()), unit="count", metric="claims")
+        for name, word in words.items()
+    ]
+
+
+def _claim(name):
+    known = {claim.id: claim for claim in CLAIMS}
+    if name not in known:
+        raise ValueError(f"unknown claim {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def _checked(name, given):
+    """Measured numbers whose draws fit their values, all finite."""
+    mean, draws = np.asarray(given.mean), np.asarray(given.draws)
+    if draws.shape[1:] != mean.shape or not len(draws):
+        raise ValueError(f"{name}: values {mean.shape} need draws (R, ...) of them, got {draws.shape}")
+    if not (np.isfinite(mean).all() and np.isfinite(draws).all()):
+        raise ValueError(f"{name}: a value or a draw is not finite; a claim needs every point of the grid")
+    return given
+
+
+def _published(claim, table):
+    """The paper's number for a trend, by the same test on the paper's own numbers."""
+    source = claim.source.replace("Table 5", f"Table {table}")
+    dataset = paper.DATASETS.get(table, "MS-COCO-enhanced")
+    if claim.published is None:
+        return Published(None, 0.0, source, dataset)
+    return Published(claim.test(*claim.published(table)).value, 0.0, source, dataset)
+
+
+def _find(pages, claim):
+    """(page, result) of a claim; of a claim that is a number only where it was measured on the same data."""
+    for page in pages.values():
+        for result in page.results:
+            if claim.test and result.id == claim.id:
+                return page, result
+            if result.id == claim.result and comparable(page.dataset, claim.published(5)):
+                headline = replace(result, what=claim.text, paper=claim.published(5), status="")
+                return page, number_status(headline, page.dataset)
+    return None, None
+
+
+def _row(page, result):
+    """One row of paper beside ours."""
+    ours, digits = NAMES.get(page.dataset, page.dataset), result.digits
+    published = result.paper
+    printed = decimals(result.unit, rounding=published.rounding) if published.rounding else digits
+    difference = MISSING
+    if not isinstance(published.value, str | None) and not isinstance(result.value, str | None):
+        difference = show_difference(result.value - published.value, result.unit, digits)
+    same = comparable(page.dataset, published)
+    return {
+        "claim": result.what,
+        "source": published.source,
+        "dataset": published.dataset if same else f"{ours} (paper: {published.dataset})",
+        "metric": result.metric,
+        "paper": show(published.value, result.unit, printed),
+        "ours": show(result.value, result.unit, digits),
+        "interval": show_interval(result.interval, result.unit, digits),
+        "difference": difference,
+        "status": result.status,
+    }
+
+
+def _evidence(page, result):
+    """What the claims page adds to a row: the shares behind the status, and the page that shows it."""
+    shares = [share for share in (result.support, result.against) if share is not None]
+    return {
+        "support / against": " / ".join(show(share, "percent", 0) for share in shares) or MISSING,
+        "page": page.notebook.partition("_")[2].replace("_", " "),
+    }
+
+
+def _not_run(claim):
+    """The row of a claim that no page of this profile has measured."""
+    published = claim.published(5) if claim.test is None else _published(claim, 5)
+    digits = decimals(claim.unit, rounding=published.rounding)
+    return {
+        "claim": claim.text,
+        "source": claim.source,
+        "dataset": published.dataset,
+        "metric": claim.metric,
+        "paper": show(published.value, claim.unit, digits),
+        "status": f"not run (needs {claim.needs})",
+    }
