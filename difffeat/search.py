@@ -103,13 +103,13 @@ def neighbours(point, blocks: Sequence[int], timesteps: Sequence[int]) -> list[P
     ]
 
 
-def lookup(values, timesteps=None, blocks=None) -> Callable:
+def lookup(measured) -> Callable:
     """An evaluation function that reads values measured before.
 
     Parameters
     ----------
-    values : array of shape (T, B) with its timesteps and blocks; or a mapping of points or pairs to values
-    timesteps, blocks : the T and B values of the array's axes
+    measured : a grid, an object with timesteps (T), blocks (B) and mean (T, B); or a mapping of points or
+        pairs to values
 
     Returns
     -------
@@ -118,13 +118,13 @@ def lookup(values, timesteps=None, blocks=None) -> Callable:
 
     Examples
     --------
-    >>> lookup([[0.2, 0.3]], timesteps=[0], blocks=[8, 12])([(0, 12)])
+    >>> lookup({(0, 8): 0.2, (0, 12): 0.3})([(0, 12)])
     [0.3]
     """
-    if timesteps is not None:
-        points = product(timesteps, blocks)
-        values = dict(zip(points, np.asarray(values, dtype=float).ravel().tolist(), strict=True))
-    return lambda points: [values[point] for point in points]
+    if hasattr(measured, "timesteps"):
+        points = product(measured.timesteps, measured.blocks)
+        measured = dict(zip(points, np.ravel(measured.mean).tolist(), strict=True))
+    return lambda points: [measured[point] for point in points]
 
 
 def local_search(
@@ -160,6 +160,22 @@ def local_search(
     around = neighbours(best_image, blocks_i, timesteps_i), neighbours(best_text, blocks_t, timesteps_t)
     best_pair, value = log.best("fusion", list(product(*around)), evaluate_fusion)
     return SearchResult(best_image, best_text, best_pair, value, log.evaluations, log.history())
+
+
+def on_grids(image, text, evaluate_fusion):
+    """Algorithm 1 where both grids have been measured: their values are read, only pairs are evaluated.
+
+    Parameters
+    ----------
+    image, text : objects with timesteps (T), blocks (B) and mean (T, B)
+    evaluate_fusion : as for `local_search`
+
+    Returns
+    -------
+    SearchResult
+    """
+    grids = image.blocks, image.timesteps, text.blocks, text.timesteps
+    return local_search(lookup(image), lookup(text), evaluate_fusion, *grids)
 
 
 def full_search(evaluate_fusion, blocks_i, timesteps_i, blocks_t, timesteps_t):

@@ -11,8 +11,8 @@ def replay(number):
     """Algorithm 1 on the printed values of Table 5 or 6."""
     image, text = paper.grid(number, "image"), paper.grid(number, "text")
     return local_search(
-        lookup(image.mean, image.timesteps, image.blocks),
-        lookup(text.mean, text.timesteps, text.blocks),
+        lookup(image),
+        lookup(text),
         lookup(paper.pairs(number)),
         *(image.blocks, image.timesteps, text.blocks, text.timesteps),
     )
