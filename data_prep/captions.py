@@ -118,6 +118,23 @@ def enhanced(split, rare=(), **choices):
     return replace(split, captions=tuple(captions))
 
 
+def enhanced_splits(splits, rare_below=0.01, **choices):
+    """All parts of a data set enhanced; which categories are rare is read off the training part.
+
+    Parameters
+    ----------
+    splits : dict of "train", "val", "test" to Split
+    rare_below : float, share of the training images
+    **choices : the keyword parameters of `enhance`
+
+    Returns
+    -------
+    dict of the same parts to Split
+    """
+    rare = rare_categories(splits["train"].labels, splits["train"].names, rare_below)
+    return {part: enhanced(split, rare, **choices) for part, split in splits.items()}
+
+
 def string_match_scores(captions, names, plurals=True):
     """Scores without any model: 1 where a label's name occurs in the caption as whole words, else 0.
 

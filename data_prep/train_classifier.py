@@ -1,7 +1,7 @@
 """Train the small supervised classifier of scenes that judges sampled images.
 
-It sees labels, which the diffusion models never do, so it serves two purposes: to say whether a sampled image holds an object that it
-recognises, and as a ceiling beside the probes.
+It sees labels, which the diffusion models never do, so it serves two purposes: to say whether a sampled image
+holds an object that it recognises, and as a ceiling beside the probes.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from tqdm import tqdm
 from data_prep.scenes.drawing import render
 from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.world import CATEGORIES, layout
-from data_prep.training import restart_with_fast_malloc, write_weights
+from data_prep.training import card_options, restart_with_fast_malloc, write_weights
 from difffeat.backbones import weights_folder
+from difffeat.backbones.dit import pixels
 from difffeat.metrics import mean_average_precision
 
-NAME = "classifier-scenes"
+NAME, SIDE = "classifier-scenes", 64
 
 
 class Classifier(nn.Sequential):
@@ -46,41 +47,42 @@ def load():
 
 
 @torch.inference_mode()
-def probabilities(classifier, pixels, batch=500):
+def probabilities(classifier, inputs, batch=500):
     """Label probabilities (N, 20) of pixels (N, 3, 64, 64) in [-1, 1]."""
-    return torch.cat([classifier(part).sigmoid() for part in pixels.split(batch)])
+    return torch.cat([classifier(part).sigmoid() for part in inputs.split(batch)])
 
 
-def share_found(classifier, pixels, threshold=0.5):
-    """Share of images in which the classifier finds at least one object with a probability above `threshold`."""
-    return float((probabilities(classifier, pixels).amax(dim=1) > threshold).float().mean())
+def share_found(classifier, images, threshold=0.5):
+    """Share of PIL images in which it finds an object with a probability above `threshold`."""
+    highest = probabilities(classifier, pixels(images, SIDE)).amax(dim=1)
+    return float((highest > threshold).float().mean())
 
 
 def draw(data_seed, start, count):
     """Scenes as uint8 pixels (count, 3, 64, 64) and labels (count, 20)."""
-    pixels, labels = np.empty((count, 3, 64, 64), np.uint8), np.zeros((count, len(CATEGORIES)), np.float32)
+    drawn, labels = np.empty((count, 3, SIDE, SIDE), np.uint8), np.zeros((count, len(CATEGORIES)), np.float32)
     for row in tqdm(range(count), desc="drawing scenes", unit="scene"):
         scene = layout(data_seed, start + row)
-        pixels[row] = np.asarray(render(scene)[0]).transpose(2, 0, 1)
+        drawn[row] = np.asarray(render(scene, SIDE)[0]).transpose(2, 0, 1)
         labels[row, [CATEGORIES.index(name) for name in scene.categories]] = 1
-    return torch.from_numpy(pixels), torch.from_numpy(labels)
+    return torch.from_numpy(drawn), torch.from_numpy(labels)
 
 
 def train(options):
-    """Train for a few epochs with a one-cycle learning rate, and ship the weights with the mAP on validation scenes."""
+    """Train with a one-cycle learning rate, and ship the weights with the mAP on validation scenes."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    pixels, labels = draw(options.data_seed, 0, options.images)
+    drawn, labels = draw(options.data_seed, 0, options.images)
     classifier, started = Classifier(), time.perf_counter()
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=4e-3)
-    steps = options.epochs * (len(pixels) // options.batch)
+    steps = options.epochs * (len(drawn) // options.batch)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     with tqdm(total=steps, desc=f"training {NAME}", unit="step") as bar:
         for _ in range(options.epochs):
-            for rows in torch.randperm(len(pixels)).split(options.batch):
+            for rows in torch.randperm(len(drawn)).split(options.batch):
                 if len(rows) < options.batch:
                     break
-                images = pixels[rows].float() / 127.5 - 1
+                images = drawn[rows].float() / 127.5 - 1
                 if torch.rand(()) < 0.5:
                     images = images.flip(3)
                 nn.functional.binary_cross_entropy_with_logits(classifier(images), labels[rows]).backward()
@@ -89,17 +91,24 @@ def train(options):
                 plan.step()
                 bar.update()
     classifier.eval()
-    pixels, labels = draw(options.data_seed, FIRST_INDEX["val"], 2000)
-    scores = probabilities(classifier, pixels.float() / 127.5 - 1)
-    card = {"model": NAME, "options": vars(options), "steps": steps, "seconds": round(time.perf_counter() - started),
-            "validation_map": round(float(mean_average_precision(labels.numpy(), scores.numpy())), 4)}  # fmt: skip
+    drawn, labels = draw(options.data_seed, FIRST_INDEX["val"], 2000)
+    scores = probabilities(classifier, drawn.float() / 127.5 - 1)
+    card = {
+        "model": NAME,
+        "options": card_options(options),
+        "steps": steps,
+        "seconds": round(time.perf_counter() - started),
+        "validation_map": round(float(mean_average_precision(labels.numpy(), scores.numpy())), 4),
+    }
     write_weights(options.out, classifier.state_dict(), config={"categories": CATEGORIES}, card=card)
     print(f"mAP on 2000 validation scenes: {card['validation_map']:.3f}; weights in {options.out}")
 
 
 def main():
     """Command line: `python -m data_prep.train_classifier --help`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--out", default=str(weights_folder(NAME)), help="where the weights and the card go")
     parser.add_argument("--images", type=int, default=20_000, help="scenes drawn for training")
     parser.add_argument("--epochs", type=int, default=8)

@@ -1,8 +1,8 @@
 """Train `dit-scenes`, the image backbone of the scenes profile, from scratch.
 
-A 12-block DiT on whitened patch-PCA latents of scenes drawn for it (the probes' training images are among them, the validation
-and test images are not). The paper's schedule: DDPM, T = 1000, linear betas; unconditional through the null label. Stopped at any time, the
-same command goes on from the last checkpoint.
+A 12-block DiT on whitened patch-PCA latents of scenes drawn for it (the probes' training images are among
+them, the validation and test images are not). The paper's schedule: DDPM, T = 1000, linear betas;
+unconditional through the null label. Stopped at any time, the same command goes on from the last checkpoint.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from data_prep.scenes.world import layout
 from data_prep.training import (
     Average,
     Log,
+    card_options,
     learning_rate,
     load_checkpoint,
     restart_with_fast_malloc,
@@ -37,14 +38,29 @@ VALIDATION_TIMESTEPS = (10, 30, 50, 100, 200, 300, 500, 700, 850, 980)
 
 def parse_arguments():
     """The command line; every default is what the shipped weights were trained with."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--out", default=str(weights_folder("dit-scenes")), help="where the weights, config, card and log go")
-    parser.add_argument("--run", default="runs/dit-scenes", help="where latents and checkpoints are kept while training")
-    parser.add_argument("--samples", type=int, default=420_000, help="samples to see in all; may be changed until the decay begins")
-    parser.add_argument("--decay", type=int, default=150_000, help="samples of the final cosine decay of the learning rate")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--out", default=str(weights_folder("dit-scenes")), help="where the weights, config, card and log go"
+    )
+    parser.add_argument(
+        "--run", default="runs/dit-scenes", help="where latents and checkpoints are kept while training"
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=420_000,
+        help="samples to see in all; may be changed until the decay begins",
+    )
+    parser.add_argument(
+        "--decay", type=int, default=150_000, help="samples of the final cosine decay of the learning rate"
+    )
     parser.add_argument("--images", type=int, default=60_000, help="scenes drawn for training")
     parser.add_argument("--data-seed", type=int, default=0)
-    parser.add_argument("--channels", type=int, default=24, help="PCA components kept of each 8x8 pixel patch")
+    parser.add_argument(
+        "--channels", type=int, default=24, help="PCA components kept of each 8x8 pixel patch"
+    )
     parser.add_argument("--width", type=int, default=96)
     parser.add_argument("--depth", type=int, default=12)
     parser.add_argument("--heads", type=int, default=3)
@@ -68,7 +84,8 @@ def to_unit(pixels):
 
 
 def prepare_latents(options):
-    """Draw the training scenes once, fit the latents' PCA on the first 4000, and keep all latents on disk as float16.
+    """Draw the training scenes once, fit the latents' PCA on the first 4000, and keep all latents on disk as
+    float16.
 
     Returns
     -------
@@ -87,7 +104,9 @@ def prepare_latents(options):
         latents = np.lib.format.open_memmap(partial_path, mode="w+", dtype=np.float16, shape=shape)
         with ProcessPoolExecutor() as pool:
             drawn = pool.map(partial(draw, options.data_seed, count=chunk), starts)
-            for start, pixels in zip(starts, tqdm(drawn, total=len(starts), desc="drawing scenes"), strict=True):
+            for start, pixels in zip(
+                starts, tqdm(drawn, total=len(starts), desc="drawing scenes"), strict=True
+            ):
                 latents[start : start + chunk] = pca.encode(to_unit(pixels)).numpy()[: options.images - start]
         latents.flush()
         partial_path.rename(path)
@@ -95,7 +114,7 @@ def prepare_latents(options):
 
 
 class Validation:
-    """Mean denoising error of fixed noise on 160 validation scenes, at ten timesteps from nearly clean to noise."""
+    """Denoising error of fixed noise on 160 validation scenes, at ten timesteps."""
 
     def __init__(self, options, pca, schedule):
         pixels = draw(options.data_seed, FIRST_INDEX["val"], 16 * len(VALIDATION_TIMESTEPS))
@@ -111,7 +130,7 @@ class Validation:
 
 
 def training_step(model, schedule, latents, generator):
-    """Gradients of the noise-prediction loss on one batch; timesteps are spread evenly over the clock. Returns the loss."""
+    """Gradients of the noise-prediction loss, timesteps spread evenly over the clock; returns the loss."""
     count = len(latents)
     spread = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     timesteps = (spread * schedule.steps).long()
@@ -127,8 +146,16 @@ def train(options):
     torch.set_num_threads(options.threads)
     pca, latents = prepare_latents(options)
     schedule = DDPM()
-    config = {"channels": options.channels, "side": SIDE // PATCH, "patch": 1, "width": options.width, "depth": options.depth,
-              "heads": options.heads, "classes": 1, "image_side": SIDE}  # fmt: skip
+    config = {
+        "channels": options.channels,
+        "side": SIDE // PATCH,
+        "patch": 1,
+        "width": options.width,
+        "depth": options.depth,
+        "heads": options.heads,
+        "classes": 1,
+        "image_side": SIDE,
+    }
     torch.manual_seed(options.seed)
     model = DiT(**{name: value for name, value in config.items() if name != "image_side"})
     averaged = DiT(**{name: value for name, value in config.items() if name != "image_side"})
@@ -151,7 +178,13 @@ def train(options):
             order = np.random.default_rng([options.seed, step // per_epoch]).permutation(len(latents))
         first = step % per_epoch * options.batch
         batch = torch.from_numpy(latents[np.sort(order[first : first + options.batch])]).float()
-        rate = learning_rate(step * options.batch, peak=options.rate, total=options.samples, warmup=200 * options.batch, decay=options.decay)
+        rate = learning_rate(
+            step * options.batch,
+            peak=options.rate,
+            total=options.samples,
+            warmup=200 * options.batch,
+            decay=options.decay,
+        )
         for group in optimizer.param_groups:
             group["lr"] = rate
         running.append(training_step(model, schedule, batch, generator))
@@ -161,15 +194,34 @@ def train(options):
         step += 1
         bar.update(options.batch)
         if step % options.save_every == 0 or step * options.batch >= options.samples:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.parameters, "step": step,
-                     "generator": generator.get_state()}  # fmt: skip
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "average": average.parameters,
+                "step": step,
+                "generator": generator.get_state(),
+            }
             seconds, seen = before + time.perf_counter() - started, step * options.batch
             loss, measured = float(torch.stack(running).mean()), validation(average.copy_to(averaged))
             running.clear()
-            log.add(step=step, samples=seen, seconds=round(seconds), rate=rate, loss=loss, validation_loss=measured)
+            log.add(
+                step=step,
+                samples=seen,
+                seconds=round(seconds),
+                rate=rate,
+                loss=loss,
+                validation_loss=measured,
+            )
             save_checkpoint(checkpoint, state)
-            card = {"model": "dit-scenes", "data": "scenes", "options": vars(options), "steps": step, "samples": seen,
-                    "seconds": round(seconds), "validation_loss": measured}  # fmt: skip
+            card = {
+                "model": "dit-scenes",
+                "data": "scenes",
+                "options": card_options(options),
+                "steps": step,
+                "samples": seen,
+                "seconds": round(seconds),
+                "validation_loss": measured,
+            }
             write_weights(options.out, averaged.state_dict(), config=config, card=card)
             pca.save(Path(options.out) / "latents.safetensors")
             (Path(options.out) / "log.csv").write_text(log.path.read_text())

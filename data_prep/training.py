@@ -1,4 +1,4 @@
-"""What the two training scripts share: fast allocation, averaged weights, atomic checkpoints, a CSV log, a learning-rate plan."""
+"""What the training scripts share: allocation, averages, checkpoints, a log, a learning-rate plan."""
 
 import csv
 import hashlib
@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-# Training allocates and frees the same large buffers every step. By default glibc returns them to the system each time; keeping them,
-# in huge pages, doubles the number of samples a second on a CPU.
+# Training allocates and frees the same large buffers every step. By default glibc returns them to the system
+# each time; keeping them, in huge pages, doubles the number of samples a second on a CPU.
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -23,7 +23,7 @@ MALLOC = {
 
 
 def restart_with_fast_malloc():
-    """Start this command again with `MALLOC` in its environment, unless it is there already (glibc reads it at start only)."""
+    """Start this command again with `MALLOC` set, unless it is: glibc reads it at start only."""
     if sys.platform == "linux" and any(os.environ.get(name) != value for name, value in MALLOC.items()):
         os.execvpe(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MALLOC})
 
@@ -39,7 +39,9 @@ class Average:
     def update(self, model, step):
         """Move towards the model by 1 - decay."""
         decay = min(self.decay, (step + 1) / (step + 10))
-        torch._foreach_lerp_(self.parameters, [parameter.detach() for parameter in model.parameters()], 1 - decay)
+        torch._foreach_lerp_(
+            self.parameters, [parameter.detach() for parameter in model.parameters()], 1 - decay
+        )
 
     @torch.no_grad()
     def copy_to(self, model):
@@ -52,7 +54,8 @@ class Average:
 def learning_rate(seen, *, peak, total, warmup, decay):
     """Linear warm-up, constant, then a cosine to zero over the last `decay` samples.
 
-    The constant part makes a run extensible: before the decay has begun, it may be stopped and resumed with another total.
+    The constant part makes a run extensible: before the decay has begun, it may be stopped and resumed with
+    another total.
     """
     if seen < warmup:
         return peak * (seen + 1) / warmup
@@ -87,7 +90,9 @@ class Log:
 
     def add(self, **row):
         """Append a row and rewrite the file; floats keep five significant digits."""
-        self.rows.append({name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()})
+        self.rows.append(
+            {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()}
+        )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(row))
@@ -98,6 +103,11 @@ class Log:
     def seconds(self):
         """Training time so far, over all resumed runs."""
         return float(self.rows[-1]["seconds"]) if self.rows else 0.0
+
+
+def card_options(options):
+    """The command line as a card keeps it: without the folders, which say where somebody trained, not how."""
+    return {name: value for name, value in vars(options).items() if name not in ("out", "run", "threads")}
 
 
 def write_weights(folder, tensors, *, config, card, name="model.safetensors"):

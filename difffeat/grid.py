@@ -1,9 +1,11 @@
-"""A (block, timestep) grid measured: features of train, val and test, probes trained together, mAP with intervals.
+"""A (block, timestep) grid measured: features of train, val and test, probes trained together, mAP with
+intervals.
 
-Letters: S noise seeds, T timesteps, B blocks, R resamples, N samples, K labels. Points are chosen on val, numbers are read on test.
+Letters: S noise seeds, T timesteps, B blocks, R resamples, N samples, K labels. Points are chosen on val,
+numbers are read on test.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ class Grid:
     timesteps, blocks : tuples of int, T and B of them
     val, test : arrays of shape (S, T, B)
     draws : array of shape (R, T, B), test mAP over resampled images and noise seeds
+    features : tuple of dicts of part to cache.Features, one for each noise seed
     """
 
     timesteps: tuple
@@ -27,6 +30,7 @@ class Grid:
     val: np.ndarray
     test: np.ndarray
     draws: np.ndarray
+    features: tuple = ()
 
     @property
     def mean(self):
@@ -38,6 +42,11 @@ class Grid:
         """(timestep, block) with the highest mAP on val; of equal ones the first."""
         row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.mean.shape)
         return self.timesteps[row], self.blocks[column]
+
+    @property
+    def on_val(self):
+        """The same grid as a search may see it: `mean` is that of val."""
+        return replace(self, test=self.val)
 
     def at(self, timestep, block):
         """Test mAP and its 95 % interval at one point.
@@ -67,8 +76,21 @@ def features(splits, backbone, *, root, **how):
     return {part: extract.features(split, backbone, root=root, **how) for part, split in splits.items()}
 
 
-def fill(splits, backbone, *, root, blocks, timesteps, seeds=(0,), shard="1/1", batch_size=128, shard_size=1024, **how):
-    """Extract this machine's share of the features of every split and noise seed; what is there already is kept.
+def fill(
+    splits,
+    backbone,
+    *,
+    root,
+    blocks,
+    timesteps,
+    seeds=(0,),
+    shard="1/1",
+    batch_size=128,
+    shard_size=1024,
+    **how,
+):
+    """Extract this machine's share of the features of every split and noise seed; what is there already is
+    kept.
 
     Parameters
     ----------
@@ -79,8 +101,8 @@ def fill(splits, backbone, *, root, blocks, timesteps, seeds=(0,), shard="1/1", 
 
     Returns
     -------
-    DataFrame, one row per cache: part, noise seed, samples, shards made so far and in all, MB so far, and whether the
-    whole cache is there with every checksum right
+    DataFrame, one row per cache: part, noise seed, samples, shards made so far and in all, MB so far, and
+    whether the whole cache is there with every checksum right
     """
     rows = []
     for seed in seeds:
@@ -90,11 +112,17 @@ def fill(splits, backbone, *, root, blocks, timesteps, seeds=(0,), shard="1/1", 
             sizes = dict(batch_size=batch_size, shard_size=shard_size)
             extract.extract(split, backbone, folder=folder, shard=shard, **sizes, **what)
             made = sorted((folder / split.name).glob("*.h5"))
-            rows.append({
-                "part": part, "noise seed": seed, "samples": len(split), "shards": len(made),
-                "of": -(-len(split) // shard_size), "MB": round(sum(path.stat().st_size for path in made) / 1e6),
-                "verified": _verified(cache.view_path(folder, split.name)),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "part": part,
+                    "noise seed": seed,
+                    "samples": len(split),
+                    "shards": len(made),
+                    "of": -(-len(split) // shard_size),
+                    "MB": round(sum(path.stat().st_size for path in made) / 1e6),
+                    "verified": _verified(cache.view_path(folder, split.name)),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -119,28 +147,31 @@ def measure(splits, backbone, *, root, blocks, timesteps, seeds=(0,), resamples=
     -------
     Grid
     """
+    timesteps, blocks = sorted(timesteps), sorted(blocks)  # as the cache keeps them
     shape = (len(timesteps), len(blocks))
-    val, test, draws = [], [], []
+    val, test, draws, found = [], [], [], []
     for seed in seeds:
         parts = features(splits, backbone, root=root, blocks=blocks, timesteps=timesteps, seed=seed, **how)
-        labels = {part: splits[part].select(found.ids).labels for part, found in parts.items()}
+        labels = {part: splits[part].select(read.ids).labels for part, read in parts.items()}
         probes = probe.fit_grid(_rows(parts["train"]), labels["train"], **(probing or {}))
         scores = {part: probes.scores(_rows(parts[part])) for part in ("val", "test")}  # (T * B, N, K)
         val.append(metrics.mean_average_precision(labels["val"], scores["val"]).reshape(shape))
         test.append(metrics.mean_average_precision(labels["test"], scores["test"]).reshape(shape))
         draws.append(stats.map_draws(labels["test"], scores["test"], draws=resamples).reshape(-1, *shape))
+        found.append(parts)
     draws = stats.over_seeds(np.stack(draws, axis=1))
-    return Grid(tuple(timesteps), tuple(blocks), np.stack(val), np.stack(test), draws)
+    return Grid(tuple(timesteps), tuple(blocks), np.stack(val), np.stack(test), draws, tuple(found))
 
 
 def _rows(found):
-    """The features of one timestep after another, (B, N, D): the grid of a large data set does not fit in memory at once."""
+    """Features of one timestep after another, (B, N, D): a large grid does not fit in memory."""
     for timestep in found.timesteps:
         yield found.grid(timesteps=[timestep])
 
 
 def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
-    """A clean input, with the model told that it is noised to each timestep: how much the noise itself matters.
+    """A clean input, with the model told that it is noised to each timestep: how much the noise itself
+    matters.
 
     Parameters
     ----------
@@ -150,9 +181,23 @@ def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
     -------
     Grid over the timesteps told; the input is the one of timestep 0 without noise
     """
+    timesteps, blocks = sorted(timesteps), sorted(blocks)
     told = [
-        measure(splits, backbone, root=root, blocks=blocks, timesteps=[0], noising="mean", condition=timestep, **how)
+        measure(
+            splits,
+            backbone,
+            root=root,
+            blocks=blocks,
+            timesteps=[0],
+            noising="mean",
+            condition=timestep,
+            **how,
+        )
         for timestep in timesteps
     ]
-    joined = {name: np.concatenate([getattr(grid, name) for grid in told], axis=1) for name in ("val", "test", "draws")}
-    return Grid(tuple(timesteps), tuple(blocks), **joined)
+    joined = {
+        name: np.concatenate([getattr(grid, name) for grid in told], axis=1)
+        for name in ("val", "test", "draws")
+    }
+    found = tuple(parts for grid in told for parts in grid.features)
+    return Grid(tuple(timesteps), tuple(blocks), **joined, features=found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from difffeat import fusion, metrics
+from difffeat import fusion, metrics, stats
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,19 @@ class Pair:
     Attributes
     ----------
     val, test : float, mAP as a fraction; pairs are chosen on val, numbers are read on test
-    scores : float32 array of shape (N, K), test probabilities
+    draws : array of shape (R,), test mAP over resampled images, the same ones as of a `grid.Grid`
     losses : array of shape (epochs,), mean training loss of each epoch
     """
 
     val: float
     test: float
-    scores: np.ndarray
+    draws: np.ndarray
     losses: np.ndarray
+
+    @property
+    def interval(self):
+        """95 % interval of the test mAP over images."""
+        return stats.percentiles(self.draws)
 
 
 class Pairs:
@@ -35,6 +40,7 @@ class Pairs:
     splits : dict of "train", "val", "test" to Split
     images, texts : dicts of the same parts to cache.Features, of the same samples in the same order
     head : name in fusion.HEADS
+    resamples : int, bootstrap resamples of the test images, R
     **protocol : d_align, epochs, ... as for `fusion.fit_pairs`
 
     Raises
@@ -43,12 +49,15 @@ class Pairs:
         If images and texts are not of the same samples; the message names the part.
     """
 
-    def __init__(self, splits, images, texts, head="addition", **protocol):
+    def __init__(self, splits, images, texts, head="addition", resamples=200, **protocol):
         for part in splits:
             if not np.array_equal(images[part].ids, texts[part].ids):
-                raise ValueError(f"image and text features of {part} are not of the same samples in the same order")
+                raise ValueError(
+                    f"image and text features of {part} are not of the same samples in the same order"
+                )
         self.labels = {part: split.select(images[part].ids).labels for part, split in splits.items()}
-        self.images, self.texts, self.head, self.protocol = images, texts, head, protocol
+        self.images, self.texts, self.head = images, texts, head
+        self.resamples, self.protocol = resamples, protocol
         self.measured = {}
 
     def __call__(self, pairs):
@@ -60,6 +69,17 @@ class Pairs:
         self.measure([pair])
         return self.measured[_plain(pair)]
 
+    @property
+    def best(self):
+        """The measured pair with the highest mAP on val; of equal ones the first measured."""
+        return max(self.measured, key=lambda pair: self.measured[pair].val)
+
+    @property
+    def test(self):
+        """Test mAP of the measured pairs in order, (P,), and its draws, (R, P)."""
+        measured = self.measured.values()
+        return np.array([pair.test for pair in measured]), np.stack([pair.draws for pair in measured], axis=1)
+
     def measure(self, pairs):
         """Train and measure the pairs that have not been, together; returns `pairs`."""
         new = list(dict.fromkeys(_plain(pair) for pair in pairs if _plain(pair) not in self.measured))
@@ -68,17 +88,22 @@ class Pairs:
             train = _stack(self.images["train"], image_points), _stack(self.texts["train"], text_points)
             places = [(image_points.index(image), text_points.index(text)) for image, text in new]
             trained = fusion.fit_pairs(self.head, *train, self.labels["train"], pairs=places, **self.protocol)
-            self.measured |= {pair: self._read(fused, *pair) for pair, fused in zip(new, trained, strict=True)}
+            self.measured |= {
+                pair: self._read(fused, *pair) for pair, fused in zip(new, trained, strict=True)
+            }
         return pairs
 
     def _read(self, fused, image, text):
         """mAP of one trained pair on val and test."""
         scores = {
-            part: fused.scores(self.images[part].read(*reversed(image)), self.texts[part].read(*reversed(text)))
+            part: fused.scores(
+                self.images[part].read(*reversed(image)), self.texts[part].read(*reversed(text))
+            )
             for part in ("val", "test")
         }
         values = {part: metrics.mean_average_precision(self.labels[part], scores[part]) for part in scores}
-        return Pair(values["val"], values["test"], scores["test"], fused.losses)
+        draws = stats.map_draws(self.labels["test"], scores["test"], draws=self.resamples)
+        return Pair(values["val"], values["test"], draws, fused.losses)
 
 
 def _plain(pair):

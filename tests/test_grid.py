@@ -1,4 +1,4 @@
-"""A measured grid is what its parts give one by one; points are chosen on val; floors and pairs are measured alike."""
+"""A measured grid is what its parts give one by one, and points are chosen on val."""
 
 from dataclasses import replace
 
@@ -17,7 +17,10 @@ QUICK = dict(resamples=20, probing=dict(epochs=3))
 def splits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     sizes = {"train": (60, 100), "val": (40, 300), "test": (41, 500)}
-    return {part: tiny.split(count, folder=folder, name=part, first=first) for part, (count, first) in sizes.items()}
+    return {
+        part: tiny.split(count, folder=folder, name=part, first=first)
+        for part, (count, first) in sizes.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,9 @@ def test_a_grid_is_its_points_one_by_one(splits, root):
     model = tiny.plaid()
     measured = grid.measure(splits, model, root=root, seeds=[0, 1], **POINTS, **QUICK)
     assert measured.test.shape == measured.val.shape == (2, 2, 3) and measured.draws.shape == (20, 2, 3)
-    found = {part: extract.features(split, model, root=root, seed=1, **POINTS) for part, split in splits.items()}
+    found = {
+        part: extract.features(split, model, root=root, seed=1, **POINTS) for part, split in splits.items()
+    }
     one = probe.fit_grid(found["train"].read(2, 100)[None], splits["train"].labels, epochs=3)
     scores = one.scores(found["test"].read(2, 100)[None])[0]
     expected = metrics.mean_average_precision(splits["test"].labels, scores)
@@ -68,7 +73,9 @@ def test_floors_know_what_they_should(splits):
     frequency = floors.label_frequency(splits)
     assert frequency.value == pytest.approx(splits["test"].labels.mean(axis=0).mean())
     words = floors.bag_of_words(splits, epochs=60, lr=0.05)
-    assert words.value > 0.95 > floors.raw_pixels(splits, side=4, epochs=3).value  # captions name the labels, pixels are noise
+    assert (
+        words.value > 0.95 > floors.raw_pixels(splits, side=4, epochs=3).value
+    )  # captions name the labels, pixels are noise
     assert words.interval.low <= words.value <= words.interval.high
 
 
@@ -78,13 +85,21 @@ def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
     pairs = Pairs(splits, images, texts, d_align=8, epochs=3)
     wanted = [((0, 1), (0, 2)), ((100, 1), (0, 2)), ((0, 1), (100, 0))]
     together = pairs(wanted)
-    read = [found["train"].read(block, timestep) for found, (timestep, block) in zip((images, texts), wanted[2], strict=True)]
+    read = [
+        found["train"].read(block, timestep)
+        for found, (timestep, block) in zip((images, texts), wanted[2], strict=True)
+    ]
     alone = fusion.fit("addition", *read, splits["train"].labels, d_align=8, epochs=3)
     scores = alone.scores(images["val"].read(1, 0), texts["val"].read(0, 100))
-    assert together[2] == pytest.approx(metrics.mean_average_precision(splits["val"].labels, scores), abs=1e-5)
+    assert together[2] == pytest.approx(
+        metrics.mean_average_precision(splits["val"].labels, scores), abs=1e-5
+    )
     before = dict(pairs.measured)
     assert pairs(wanted) == together and pairs.measured == before
-    assert pairs[wanted[0]].scores.shape == splits["test"].labels.shape
+    assert pairs.best == max(wanted, key=lambda pair: pairs[pair].val)
+    values, draws = pairs.test
+    assert values[1] == pairs[wanted[1]].test and draws.shape == (200, 3)
+    assert pairs[wanted[1]].interval.low <= draws[:, 1].mean() <= pairs[wanted[1]].interval.high
 
 
 def test_pairs_of_other_samples_are_refused(splits, root):
@@ -107,7 +122,10 @@ def test_first_samples_of_each_part(splits):
 
 def test_another_input_is_another_cache(splits, root):
     model = tiny.plaid()
-    shouted = {part: replace(split, captions=tuple(c + " here" for c in split.captions)) for part, split in splits.items()}
+    shouted = {
+        part: replace(split, captions=tuple(c + " here" for c in split.captions))
+        for part, split in splits.items()
+    }
     a, b = (grid.features(some, model, root=root, **POINTS) for some in (splits, shouted))
     assert a["test"].path != b["test"].path
     assert not np.array_equal(a["test"].read(1, 0), b["test"].read(1, 0))

@@ -1,4 +1,4 @@
-"""The scenes generator: same seed, same bytes; COCO's format; labels, boxes, masks and captions that agree."""
+"""The generator: same seed, same bytes; COCO's format; labels, boxes, masks and captions that agree."""
 
 import json
 import re
@@ -24,7 +24,9 @@ def drawn(tmp_path_factory):
 
 
 def _files(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def test_bytes_do_not_depend_on_process_or_workers(drawn, tmp_path):
@@ -111,10 +113,14 @@ def test_captions_are_sentences_that_leave_labels_out():
         scene = scenes.layout(0, index)
         for sentence in describe(scene):
             assert re.fullmatch(r"[A-Z][a-z, ]+\.", sentence), sentence
-            assert "  " not in sentence and " a a" not in sentence and not re.search(r"\ba [aeiou]", sentence), sentence
+            assert (
+                "  " not in sentence and " a a" not in sentence and not re.search(r"\ba [aeiou]", sentence)
+            ), sentence
             affirmed, _, denied = sentence.lower().partition(" but no ")
             negated += bool(denied)
-            words = {name: (*SYNONYMS[name], GROUP_WORDS[scenes.SUPERCATEGORY[name]]) for name in scene.categories}
+            words = {
+                name: (*SYNONYMS[name], GROUP_WORDS[scenes.SUPERCATEGORY[name]]) for name in scene.categories
+            }
             told += sum(any(word in affirmed for word in words[name]) for name in scene.categories)
             total += len(scene.categories)
     assert 0.5 < told / total < 0.9

@@ -12,11 +12,21 @@ import pytest
 
 from data_prep.training import learning_rate
 
-TINY = "--images 64 --channels 6 --width 16 --depth 2 --heads 2 --batch 8 --save-every 4 --samples 320 --decay 64".split()
+TINY = "--images 64 --channels 6 --width 16 --depth 2 --heads 2 --batch 8".split()
+TINY += "--save-every 4 --samples 320 --decay 64".split()
 
 
 def _command(folder):
-    return [sys.executable, "-m", "data_prep.train_dit", "--out", str(folder / "out"), "--run", str(folder / "run"), *TINY]
+    return [
+        sys.executable,
+        "-m",
+        "data_prep.train_dit",
+        "--out",
+        str(folder / "out"),
+        "--run",
+        str(folder / "run"),
+        *TINY,
+    ]
 
 
 def _train(folder):
@@ -25,7 +35,9 @@ def _train(folder):
 
 def _rows(path):
     with path.open() as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+        return [
+            {name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)
+        ]
 
 
 def test_a_killed_training_ends_in_the_same_weights(tmp_path):
@@ -40,18 +52,24 @@ def test_a_killed_training_ends_in_the_same_weights(tmp_path):
     assert len(_rows(stopped / "run" / "log.csv")) < 10
     _train(stopped)
 
-    assert (stopped / "out" / "model.safetensors").read_bytes() == (whole / "out" / "model.safetensors").read_bytes()
+    assert (stopped / "out" / "model.safetensors").read_bytes() == (
+        whole / "out" / "model.safetensors"
+    ).read_bytes()
     assert _rows(stopped / "out" / "log.csv") == _rows(whole / "out" / "log.csv")
     card = json.loads((whole / "out" / "card.json").read_text())
     assert (card["steps"], card["samples"], card["options"]["data_seed"]) == (40, 320, 0)
     assert len(card["sha256"]) == 64 and card["commit"]
 
 
-@pytest.mark.parametrize(("seen", "rate"), [(0, 0.01), (99, 1.0), (500, 1.0), (800, 1.0), (900, 0.5), (1000, 0.0)])
+@pytest.mark.parametrize(
+    ("seen", "rate"), [(0, 0.01), (99, 1.0), (500, 1.0), (800, 1.0), (900, 0.5), (1000, 0.0)]
+)
 def test_learning_rate_warms_up_holds_and_decays(seen, rate):
     assert learning_rate(seen, peak=1.0, total=1000, warmup=100, decay=200) == pytest.approx(rate)
 
 
 def test_help_names_every_default():
-    run = subprocess.run([sys.executable, "-m", "data_prep.train_dit", "--help"], check=True, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "data_prep.train_dit", "--help"], check=True, capture_output=True, text=True
+    )
     assert "samples to see in all" in run.stdout and "(default: 420000)" in run.stdout

@@ -15,7 +15,11 @@ from data_prep.scenes.language import describe
 from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, layout
 
 COUNTS = {"train": 20_000, "val": 2_000, "test": 2_000}
-FIRST_INDEX = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # splits never share an image, whatever their sizes
+FIRST_INDEX = {
+    "train": 0,
+    "val": 1_000_000,
+    "test": 2_000_000,
+}  # splits never share an image, whatever their sizes
 CHUNK = 250  # images a worker draws before it reports
 JPEG = dict(quality=95, subsampling=0)
 
@@ -34,7 +38,8 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
 
     Returns
     -------
-    Path of the folder. The annotation files of a split are written last: where they exist, the split is complete.
+    Path of the folder. The annotation files of a split are written last: where they exist, the split is
+    complete.
     """
     folder, counts = Path(folder), counts or COUNTS
     if unknown := set(counts) - set(FIRST_INDEX):
@@ -52,7 +57,7 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
             for chunk in pool.map(draw, starts):
                 records += chunk
                 bar.update(len(chunk))
-            _write_annotations(folder, split, records)
+            _write_annotations(folder, split, seed, records)
     return folder
 
 
@@ -63,7 +68,14 @@ def _draw_chunk(folder, seed, side, stop, start):
         scene = layout(seed, index)
         image, masks = render(scene, side)
         image.save(folder / file_name(index), **JPEG)
-        records.append((index, scene, describe(scene), [(_box(mask), _run_lengths(mask), int(mask.sum())) for mask in masks]))
+        records.append(
+            (
+                index,
+                scene,
+                describe(scene),
+                [(_box(mask), _run_lengths(mask), int(mask.sum())) for mask in masks],
+            )
+        )
     return records
 
 
@@ -87,23 +99,37 @@ def _run_lengths(mask):
     return np.diff(np.concatenate([[0], edges, [len(flat) - 1]])).tolist()
 
 
-def _write_annotations(folder, split, records):
+def _write_annotations(folder, split, seed, records):
     side = None
     images, instances, captions = [], [], []
     for index, scene, sentences, things in records:
         side = side or _side(folder / split / file_name(index))
         images.append({"id": index + 1, "file_name": file_name(index), "width": side, "height": side})
         for thing, (box, counts, area) in zip(scene.things, things, strict=True):
-            instances.append({
-                "id": len(instances) + 1, "image_id": index + 1, "category_id": CATEGORIES.index(thing.category) + 1,
-                "bbox": box, "area": area, "iscrowd": 0, "segmentation": {"counts": counts, "size": [side, side]},
-            })  # fmt: skip
-        captions += [{"id": 5 * index + n + 1, "image_id": index + 1, "caption": text} for n, text in enumerate(sentences)]
-    info = {"description": "scenes: generated pictures in COCO's format", "version": "1"}
-    categories = [{"id": n + 1, "name": name, "supercategory": SUPERCATEGORY[name]} for n, name in enumerate(CATEGORIES)]
+            instances.append(
+                {
+                    "id": len(instances) + 1,
+                    "image_id": index + 1,
+                    "category_id": CATEGORIES.index(thing.category) + 1,
+                    "bbox": box,
+                    "area": area,
+                    "iscrowd": 0,
+                    "segmentation": {"counts": counts, "size": [side, side]},
+                }
+            )
+        captions += [
+            {"id": 5 * index + n + 1, "image_id": index + 1, "caption": text}
+            for n, text in enumerate(sentences)
+        ]
+    info = {"description": "scenes: generated pictures in COCO's format", "version": "1", "seed": seed}
+    categories = [
+        {"id": n + 1, "name": name, "supercategory": SUPERCATEGORY[name]} for n, name in enumerate(CATEGORIES)
+    ]
     annotations = folder / "annotations"
     annotations.mkdir(exist_ok=True)
-    _write_json(annotations / f"captions_{split}.json", {"info": info, "images": images, "annotations": captions})
+    _write_json(
+        annotations / f"captions_{split}.json", {"info": info, "images": images, "annotations": captions}
+    )
     body = {"info": info, "images": images, "annotations": instances, "categories": categories}
     _write_json(annotations / f"instances_{split}.json", body)
 
@@ -130,7 +156,9 @@ def main():
     parser.add_argument("--side", type=int, default=64, help="pixels (default 64)")
     parser.add_argument("--workers", type=int, default=None, help="processes (default: all cores)")
     for split, count in COUNTS.items():
-        parser.add_argument(f"--{split}", type=int, default=count, help=f"images in {split} (default {count})")
+        parser.add_argument(
+            f"--{split}", type=int, default=count, help=f"images in {split} (default {count})"
+        )
     options = parser.parse_args()
     counts = {split: getattr(options, split) for split in COUNTS}
     generate(options.folder, seed=options.seed, counts=counts, side=options.side, workers=options.workers)

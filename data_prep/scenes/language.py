@@ -1,42 +1,86 @@
 """Captions of scenes: like COCO's, they mention some of the objects, in words of their own.
 
-Five captions a scene. A caption names a thing by a synonym or only by its group ("an animal"), counts, colours, adds a phrase that goes
-with the category ("with a red roof" is how a house is told), and now and then says what is *not* there. So finding the labels takes more
-than looking for their names, and most captions leave some out.
+Five captions a scene. A caption names a thing by a synonym or only by its group ("an animal"), counts,
+colours, adds a phrase that goes with the category ("with a red roof" is how a house is told), and now and
+then says what is *not* there. So finding the labels takes more than looking for their names, and most
+captions leave some out.
 """
 
 from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, layout, rng
 
 CAPTIONS_PER_IMAGE = 5
 SYNONYMS = {
-    "sun": ("sun",), "moon": ("moon", "crescent"), "cloud": ("cloud",), "tree": ("tree", "oak"), "flower": ("flower", "blossom"),
-    "fish": ("fish", "trout"), "bird": ("bird", "sparrow"), "cat": ("cat", "kitten"), "snail": ("snail",),
-    "house": ("house", "cottage"), "castle": ("castle", "fortress"), "flag": ("flag", "banner"),
-    "car": ("car", "taxi"), "boat": ("boat", "sailboat"), "balloon": ("balloon", "hot air balloon"), "rocket": ("rocket",),
-    "cup": ("cup", "mug"), "bottle": ("bottle", "flask"), "apple": ("apple",), "cake": ("cake",),
-}  # fmt: skip
+    "sun": ("sun",),
+    "moon": ("moon", "crescent"),
+    "cloud": ("cloud",),
+    "tree": ("tree", "oak"),
+    "flower": ("flower", "blossom"),
+    "fish": ("fish", "trout"),
+    "bird": ("bird", "sparrow"),
+    "cat": ("cat", "kitten"),
+    "snail": ("snail",),
+    "house": ("house", "cottage"),
+    "castle": ("castle", "fortress"),
+    "flag": ("flag", "banner"),
+    "car": ("car", "taxi"),
+    "boat": ("boat", "sailboat"),
+    "balloon": ("balloon", "hot air balloon"),
+    "rocket": ("rocket",),
+    "cup": ("cup", "mug"),
+    "bottle": ("bottle", "flask"),
+    "apple": ("apple",),
+    "cake": ("cake",),
+}
 GROUP_WORDS = {
-    "nature": "something from nature", "animal": "an animal", "building": "a landmark",
-    "vehicle": "a vehicle", "kitchen": "something from the kitchen",
-}  # fmt: skip
+    "nature": "something from nature",
+    "animal": "an animal",
+    "building": "a landmark",
+    "vehicle": "a vehicle",
+    "kitchen": "something from the kitchen",
+}
 PHRASES = {
-    "sun": ("shining brightly", "warming the air"), "moon": ("glowing softly", "over the roofs"),
-    "cloud": ("drifting by", "full of rain"), "tree": ("with green leaves", "with deep roots"),
-    "flower": ("with soft petals", "in full bloom"), "fish": ("swimming along", "with shiny scales"),
-    "bird": ("spreading its wings", "singing a song"), "cat": ("with pointed ears", "licking its fur"),
-    "snail": ("with a spiral shell", "crawling slowly"), "house": ("with a front door", "with a warm roof"),
-    "castle": ("with thick walls", "guarded by knights"), "flag": ("waving in the wind", "on a pole"),
-    "car": ("with four wheels", "waiting for its driver"), "boat": ("under sail", "crossing the water"),
-    "balloon": ("carrying a basket", "filled with hot air"), "rocket": ("leaving for space", "trailing fire"),
-    "cup": ("full of coffee", "with a handle"), "bottle": ("full of juice", "with a cork"),
-    "apple": ("with a stalk", "ready to eat"), "cake": ("with a candle", "for a birthday"),
-}  # fmt: skip
+    "sun": ("shining brightly", "warming the air"),
+    "moon": ("glowing softly", "over the roofs"),
+    "cloud": ("drifting by", "full of rain"),
+    "tree": ("with green leaves", "with deep roots"),
+    "flower": ("with soft petals", "in full bloom"),
+    "fish": ("swimming along", "with shiny scales"),
+    "bird": ("spreading its wings", "singing a song"),
+    "cat": ("with pointed ears", "licking its fur"),
+    "snail": ("with a spiral shell", "crawling slowly"),
+    "house": ("with a front door", "with a warm roof"),
+    "castle": ("with thick walls", "guarded by knights"),
+    "flag": ("waving in the wind", "on a pole"),
+    "car": ("with four wheels", "waiting for its driver"),
+    "boat": ("under sail", "crossing the water"),
+    "balloon": ("carrying a basket", "filled with hot air"),
+    "rocket": ("leaving for space", "trailing fire"),
+    "cup": ("full of coffee", "with a handle"),
+    "bottle": ("full of juice", "with a cork"),
+    "apple": ("with a stalk", "ready to eat"),
+    "cake": ("with a candle", "for a birthday"),
+}
 PLACE_WORDS = {
-    "meadow": ("in a meadow", "on the grass"), "town": ("in the street", "in town"), "sea": ("at sea", "by the shore"),
-    "night": ("at night", "in the dark"), "kitchen": ("on a table", "in a kitchen"), "fair": ("at a fair", "at a party"),
-}  # fmt: skip
-MISLEADING_COLOUR = {"white": "cloud white", "green": "bottle green", "red": "apple red", "orange": "fish orange"}
-COUNTS = {2: ("two", "a pair of"), 3: ("three", "several"), 4: ("four", "several"), 5: ("five", "many"), 6: ("six", "many")}
+    "meadow": ("in a meadow", "on the grass"),
+    "town": ("in the street", "in town"),
+    "sea": ("at sea", "by the shore"),
+    "night": ("at night", "in the dark"),
+    "kitchen": ("on a table", "in a kitchen"),
+    "fair": ("at a fair", "at a party"),
+}
+MISLEADING_COLOUR = {
+    "white": "cloud white",
+    "green": "bottle green",
+    "red": "apple red",
+    "orange": "fish orange",
+}
+COUNTS = {
+    2: ("two", "a pair of"),
+    3: ("three", "several"),
+    4: ("four", "several"),
+    5: ("five", "many"),
+    6: ("six", "many"),
+}
 UNCHANGED_PLURALS = ("fish", "trout")
 OPENINGS = ("", "", "a photo of ", "a picture of ", "there is ", "we can see ", "an image of ")
 
@@ -69,7 +113,9 @@ def _sentence(random, scene):
     if len(nouns) > 2:
         body += _pick(random, (", and ", ", together with ", " plus ")) + " and ".join(nouns[2:])
     if random.random() < 0.07:
-        body += " but no " + _pick(random, SYNONYMS[_pick(random, [c for c in CATEGORIES if c not in scene.categories])])
+        body += " but no " + _pick(
+            random, SYNONYMS[_pick(random, [c for c in CATEGORIES if c not in scene.categories])]
+        )
     place = _pick(random, PLACE_WORDS[scene.place]) if random.random() < 0.4 else ""
     sentence = _pick(random, OPENINGS) + body + (" " + place if place else "") + "."
     return sentence[0].upper() + sentence[1:]
@@ -85,7 +131,9 @@ def _noun_phrase(random, scene, category):
     colour = ""
     if random.random() < 0.4 and len({thing.colour for thing in things}) == 1:
         name = things[0].colour
-        colour = (MISLEADING_COLOUR[name] if name in MISLEADING_COLOUR and random.random() < 0.25 else name) + " "
+        colour = (
+            MISLEADING_COLOUR[name] if name in MISLEADING_COLOUR and random.random() < 0.25 else name
+        ) + " "
     phrase = " " + _pick(random, PHRASES[category]) if random.random() < 0.4 and len(things) == 1 else ""
     if len(things) > 1:
         return _pick(random, COUNTS[len(things)]) + " " + colour + _plural(noun)

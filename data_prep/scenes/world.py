@@ -1,8 +1,9 @@
 """The world of `scenes`: categories, places, colours, and how one scene is laid out.
 
-A scene is drawn from a place (meadow, town, sea, night, kitchen, fair). The place decides which categories are likely,
-so that labels co-occur as they do in photographs, and four categories stay under one per cent of the images. Everything here is a
-pure function of `(seed, index)`: the same image comes out in any process, in any order.
+A scene is drawn from a place (meadow, town, sea, night, kitchen, fair). The place decides which categories
+are likely, so that labels co-occur as they do in photographs, and four categories stay under one per cent of
+the images. Everything here is a pure function of `(seed, index)`: the same image comes out in any process, in
+any order.
 """
 
 from dataclasses import dataclass
@@ -33,12 +34,27 @@ COLOURS = {
     "black": (38, 38, 44),
 }
 TYPICAL_COLOUR = {
-    "sun": "yellow", "moon": "white", "cloud": "white", "tree": "green", "flower": "pink",
-    "fish": "orange", "bird": "blue", "cat": "grey", "snail": "brown",
-    "house": "white", "castle": "grey", "flag": "blue",
-    "car": "red", "boat": "brown", "balloon": "purple", "rocket": "white",
-    "cup": "blue", "bottle": "green", "apple": "red", "cake": "pink",
-}  # fmt: skip
+    "sun": "yellow",
+    "moon": "white",
+    "cloud": "white",
+    "tree": "green",
+    "flower": "pink",
+    "fish": "orange",
+    "bird": "blue",
+    "cat": "grey",
+    "snail": "brown",
+    "house": "white",
+    "castle": "grey",
+    "flag": "blue",
+    "car": "red",
+    "boat": "brown",
+    "balloon": "purple",
+    "rocket": "white",
+    "cup": "blue",
+    "bottle": "green",
+    "apple": "red",
+    "cake": "pink",
+}
 TYPICAL_SHARE = 0.6  # of objects have their category's typical colour, the others any colour
 
 # Height of an object's centre as a share of the image: up in the air, or standing on the ground.
@@ -47,7 +63,7 @@ AIRBORNE = {"sun", "moon", "cloud", "bird", "balloon", "rocket"}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a scene is set: its share of images, backdrop colours, horizon and the weight of each category."""
+    """Where a scene is set: its share of images, backdrop colours, horizon, weights of the categories."""
 
     share: float
     above: tuple
@@ -57,22 +73,61 @@ class Place:
 
 
 PLACES = {
-    "meadow": Place(0.28, (168, 208, 236), (134, 184, 104), 0.60,
-                    dict(tree=5, flower=4, sun=3, cloud=3, bird=2, cat=1.2, house=0.8, snail=0.09, balloon=0.3, apple=0.4)),
-    "town": Place(0.24, (186, 204, 222), (168, 162, 158), 0.64,
-                  dict(house=5, car=4, tree=2, cloud=1.6, cat=1, flag=0.9, bird=0.8, castle=0.07)),
-    "sea": Place(0.16, (178, 216, 234), (86, 146, 190), 0.50,
-                 dict(boat=4, fish=4, sun=1.6, cloud=1.6, bird=1.4, flag=0.3)),
-    "night": Place(0.10, (46, 50, 92), (58, 70, 80), 0.66,
-                   dict(moon=5, house=2, tree=1.5, cloud=1, cat=1, castle=0.12, rocket=0.16)),
-    "kitchen": Place(0.17, (232, 216, 190), (188, 146, 106), 0.58,
-                     dict(cup=5, bottle=3.5, apple=3, flower=1, cat=0.5, fish=0.5, cake=0.12)),
-    "fair": Place(0.05, (216, 196, 226), (156, 190, 130), 0.66,
-                  dict(balloon=4, flag=3, cloud=1, tree=1, car=0.6, cake=0.12, rocket=0.08)),
-}  # fmt: skip
+    "meadow": Place(
+        0.28,
+        (168, 208, 236),
+        (134, 184, 104),
+        0.60,
+        dict(
+            tree=5, flower=4, sun=3, cloud=3, bird=2, cat=1.2, house=0.8, snail=0.09, balloon=0.3, apple=0.4
+        ),
+    ),
+    "town": Place(
+        0.24,
+        (186, 204, 222),
+        (168, 162, 158),
+        0.64,
+        dict(house=5, car=4, tree=2, cloud=1.6, cat=1, flag=0.9, bird=0.8, castle=0.07),
+    ),
+    "sea": Place(
+        0.16,
+        (178, 216, 234),
+        (86, 146, 190),
+        0.50,
+        dict(boat=4, fish=4, sun=1.6, cloud=1.6, bird=1.4, flag=0.3),
+    ),
+    "night": Place(
+        0.10,
+        (46, 50, 92),
+        (58, 70, 80),
+        0.66,
+        dict(moon=5, house=2, tree=1.5, cloud=1, cat=1, castle=0.12, rocket=0.16),
+    ),
+    "kitchen": Place(
+        0.17,
+        (232, 216, 190),
+        (188, 146, 106),
+        0.58,
+        dict(cup=5, bottle=3.5, apple=3, flower=1, cat=0.5, fish=0.5, cake=0.12),
+    ),
+    "fair": Place(
+        0.05,
+        (216, 196, 226),
+        (156, 190, 130),
+        0.66,
+        dict(balloon=4, flag=3, cloud=1, tree=1, car=0.6, cake=0.12, rocket=0.08),
+    ),
+}
 
 COUNT_SHARE = (0.24, 0.33, 0.23, 0.12, 0.05, 0.03)  # share of scenes with 1, 2, ... 6 objects
-SIZE = (0.31, 0.27, 0.23, 0.205, 0.185, 0.17)  # half an object's height, as a share of the image, by the number of objects
+SIZE = (
+    0.31,
+    0.27,
+    0.23,
+    0.205,
+    0.185,
+    0.17,
+)  # half an object's height, as a share of the image, by the number of objects
 MAX_OVERLAP = 0.45  # of the smaller of two objects' discs; every labelled object stays mostly visible
 
 
@@ -141,7 +196,9 @@ def _place_thing(random, category, place, size, others):
     colour = TYPICAL_COLOUR[category] if random.random() < TYPICAL_SHARE else _choice(random, list(COLOURS))
     rgb = tuple(np.clip(np.array(COLOURS[colour]) + random.normal(0, 9, 3), 0, 255).tolist())
     size = size * random.uniform(0.85, 1.15)
-    shape = dict(stretch=random.uniform(0.9, 1.12), turn=random.normal(0, 0.07), flip=int(random.choice((-1, 1))))
+    shape = dict(
+        stretch=random.uniform(0.9, 1.12), turn=random.normal(0, 0.07), flip=int(random.choice((-1, 1)))
+    )
     horizon = PLACES[place].horizon
     for _ in range(12):
         x = random.uniform(size * 0.8, 1 - size * 0.8)
@@ -156,7 +213,7 @@ def _place_thing(random, category, place, size, others):
 
 
 def _overlap(a, b):
-    """Overlap of two things' discs as a share of the smaller disc (0 apart, 1 inside), linear in the distance."""
+    """Overlap of two discs as a share of the smaller (0 apart, 1 inside), linear in the distance."""
     distance = np.hypot(a.x - b.x, a.y - b.y)
     reach = 0.9 * (a.size + b.size)
     return float(np.clip((reach - distance) / (2 * 0.9 * min(a.size, b.size)), 0, 1))
