@@ -1,9 +1,9 @@
 """Train `plaid-scenes`, the text backbone of the scenes profile, from scratch.
 
 A small Plaid on captions of scenes (the probes' training captions are among them, the validation and test
-captions are not): learned embeddings, a learned noise schedule with learned bounds, self-conditioning, and the
-variational loss with its reconstruction, prior and diffusion terms. Stopped at any time, the same command goes on
-from the last checkpoint.
+captions are not): learned embeddings, a learned noise schedule with learned bounds, self-conditioning, and
+the variational loss with its reconstruction, prior and diffusion terms. Stopped at any time, the same command
+goes on from the last checkpoint.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def train_tokenizer(texts, vocabulary):
 
 
 def spread(count, size, generator, steps=300):
-    """Unit vectors (count, size) pushed away from each other: a spherical code, so that no two tokens start close."""
+    """A spherical code: unit vectors (count, size) pushed apart, so that no two tokens start close."""
     points = functional.normalize(torch.randn(count, size, generator=generator), dim=1)
     for step in range(steps):
         cosine = points @ points.T
@@ -132,14 +132,14 @@ def spread(count, size, generator, steps=300):
 
 
 def noun_cosine(model):
-    """The highest cosine between the embeddings of two category names; near 1 the model cannot tell them apart."""
+    """Highest cosine between the embeddings of two category names; near 1 the model confuses them."""
     tokens = [model.tokenizer.encode(" " + name).ids for name in CATEGORIES]
     nouns = model.embeddings.detach()[[ids[0] for ids in tokens if len(ids) == 1]]
     return float((nouns @ nouns.T).fill_diagonal_(-1).max())
 
 
 def token_weights(mask):
-    """Weight of each token (N, T) in the loss, adding up to 1: words and the first end token fully, pads less."""
+    """Weight of each token (N, T) in the loss, rows adding up to 1: pads count less than words."""
     first_end = functional.pad(mask, (1, 0), value=True)[:, :-1] & ~mask
     weights = torch.where(mask | first_end, 1.0, PAD_WEIGHT)
     return weights / weights.sum(dim=1, keepdim=True)
@@ -191,9 +191,9 @@ def prior_term(gamma_1, size):
 def training_step(model, ids, mask, generator):
     """Gradients of the loss on one batch, times spread evenly over [0, 1]. Returns its `Terms`.
 
-    The bound does not depend on how gamma rises between its two ends; only its variance does. So the ends follow
-    the bound's gradient, and the rise follows the gradient of the variance of the loss over t, which is that of the
-    loss with each row weighted by twice its excess over the mean.
+    The bound does not depend on how gamma rises between its two ends; only its variance does. So the ends
+    follow the bound's gradient, and the rise follows the gradient of the variance of the loss over t, which
+    is that of the loss with each row weighted by twice its excess over the mean.
     """
     schedule, zeros = model.schedule, len(ids) // AT_ZERO
     later = len(ids) - zeros
@@ -381,7 +381,8 @@ def train(options):
             seconds = before + time.perf_counter() - started
             measured = validation(run.average.copy_to(run.averaged))
             means = {
-                name: float(torch.stack(term).mean()) for name, term in Terms(*zip(*recent, strict=True))._asdict().items()
+                name: float(torch.stack(term).mean())
+                for name, term in Terms(*zip(*recent, strict=True))._asdict().items()
             }
             recent.clear()
             log.add(

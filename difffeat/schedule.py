@@ -19,7 +19,7 @@ def check_timestep(timestep, steps=STEPS):
     """Return `timestep` as an int in [0, steps); ValueError with the legal range otherwise."""
     if timestep != int(timestep) or not 0 <= timestep < steps:
         raise ValueError(
-            f"timestep {timestep} is out of range: the clock has whole steps from 0 (least noise) to {steps - 1}"
+            f"timestep {timestep} is out of range: whole steps from 0 (least noise) to {steps - 1}"
         )
     return int(timestep)
 
@@ -121,7 +121,7 @@ class PlaidSchedule(nn.Module):
     @torch.no_grad()
     def alpha_sigma(self, timestep):
         """Signal and noise scale, two floats, of an integer timestep in [0, 1000)."""
-        gamma = self(torch.tensor([check_timestep(timestep) / STEPS]))
+        gamma = self(torch.tensor([check_timestep(timestep) / STEPS], dtype=torch.float64))
         return float(torch.sigmoid(-gamma).sqrt()), float(torch.sigmoid(gamma).sqrt())
 
 

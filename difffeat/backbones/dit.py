@@ -3,7 +3,7 @@
 N images, C latent channels, H W latent size, T tokens, D width.
 """
 
-from collections import OrderedDict
+import math
 
 import numpy as np
 import torch
@@ -42,29 +42,61 @@ class DiT(Backbone):
 
     modality = "image"
 
-    def __init__(self, *, channels, side, patch, width, depth, heads, classes, learned_sigma=False, image_side=None, encoder=None,
-                 closed_gates=True):  # fmt: skip
+    places = {"attention": "attn1", "hidden": "ff.net.0", "mlp": "ff"}
+
+    def __init__(
+        self,
+        *,
+        channels,
+        side,
+        patch,
+        width,
+        depth,
+        heads,
+        classes,
+        learned_sigma=False,
+        image_side=None,
+        encoder=None,
+        closed_gates=True,
+    ):
         super().__init__()
-        self.depth, self.width, self.channels, self.side, self.patch = depth, width, channels, side, patch
+        self.depth, self.width, self.patch, self.latent_shape = depth, width, patch, (channels, side, side)
         self.null_label, self.image_side, self.encoder, self.schedule = classes, image_side, encoder, DDPM()
         self.transformer = DiTTransformer2DModel(
-            num_attention_heads=heads, attention_head_dim=width // heads, in_channels=channels,
-            out_channels=channels * (2 if learned_sigma else 1), num_layers=depth, sample_size=side, patch_size=patch,
-            num_embeds_ada_norm=classes, norm_eps=1e-6,
-        )  # fmt: skip
+            num_attention_heads=heads,
+            attention_head_dim=width // heads,
+            in_channels=channels,
+            out_channels=2 * channels if learned_sigma else channels,
+            num_layers=depth,
+            sample_size=side,
+            patch_size=patch,
+            num_embeds_ada_norm=classes,
+            norm_eps=1e-6,
+        )
         self.conditioning = self.transformer.transformer_blocks[0].norm1.emb
         self.conditioning.time_proj.downscale_freq_shift = 0
-        for block in self.transformer.transformer_blocks:
+        for block in self.blocks:
             block.norm1.emb = _PassThrough()
         if closed_gates:
-            gates = [block.norm1.linear for block in self.transformer.transformer_blocks]
+            gates = [block.norm1.linear for block in self.blocks]
             for layer in (*gates, self.transformer.proj_out_1, self.transformer.proj_out_2):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
+    @property
+    def blocks(self):
+        """The transformer's blocks."""
+        return self.transformer.transformer_blocks
+
     def latents(self, images):
-        """Latents (N, C, H, W) of N PIL images, which are cropped to the middle square and resized to `image_side`."""
+        """Latents (N, C, H, W) of N PIL images, each the middle square resized to `image_side`."""
         return Latents(self.encoder.encode(pixels(images, self.image_side)), None)
+
+    @torch.inference_mode()
+    def decode(self, z):
+        """N PIL images of clean latents (N, C, H, W)."""
+        levels = (self.encoder.decode(z) + 1) * 127.5  # (N, 3, S, S)
+        return [Image.fromarray(image) for image in levels.round().byte().permute(0, 2, 3, 1).cpu().numpy()]
 
     def embed(self, z, timesteps):
         """Tokens (N, T, D), T = H W / patch^2, and the conditioning (N, D) that all blocks share."""
@@ -73,28 +105,28 @@ class DiT(Backbone):
 
     def run_block(self, index, tokens, context):
         """Tokens (N, T, D) after one block; context is the conditioning."""
-        return self.transformer.transformer_blocks[index](tokens, timestep=context)
+        return self.blocks[index](tokens, timestep=context)
 
     def forward(self, z, timesteps):
-        """The noise in latents (N, C, H, W) at timesteps (N,): (N, C, H, W), or (N, 2 C, H, W) with the learned variance."""
+        """The noise (N, C, H, W) in latents at timesteps (N,); (N, 2 C, H, W) with a learned variance."""
         *_, (_, tokens, conditioning) = self.walk(z, timesteps, self.depth)
         net = self.transformer
         shift, scale = net.proj_out_1(functional.silu(conditioning)).chunk(2, dim=1)
         patches = net.proj_out_2(
             net.norm_out(tokens) * (1 + scale[:, None]) + shift[:, None]
         )  # (N, T, patch^2 C)
-        grid = self.side // self.patch
+        grid = z.shape[-1] // self.patch
         patches = patches.unflatten(2, (self.patch, self.patch, -1)).unflatten(
             1, (grid, grid)
         )  # (N, h, w, p, q, C)
         return patches.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
     @torch.inference_mode()
-    def predict(self, z, timestep):
+    def predict(self, z, timestep, previous=None):
         """The clean latents (N, C, H, W) that the model sees in latents noised to an int timestep."""
         alpha, sigma = self.schedule.alpha_sigma(timestep)
         z = z.to(self.device)
-        noise = self(z, torch.full((len(z),), timestep, device=self.device))[:, : self.channels]
+        noise = self(z, torch.full((len(z),), timestep, device=self.device))[:, : z.shape[1]]
         return (z - sigma * noise) / alpha
 
     @classmethod
@@ -110,15 +142,21 @@ class DiT(Backbone):
         outputs = len(state["final_layer.linear.bias"]) // patch**2
         depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
         model = cls(
-            channels=channels, side=round(state["pos_embed"].shape[1] ** 0.5) * patch, patch=patch, width=width, depth=depth, heads=heads,
-            classes=len(state["y_embedder.embedding_table.weight"]) - 1, learned_sigma=outputs == 2 * channels,
-        )  # fmt: skip
+            channels=channels,
+            side=math.isqrt(state["pos_embed"].shape[1]) * patch,
+            patch=patch,
+            width=width,
+            depth=depth,
+            heads=heads,
+            classes=len(state["y_embedder.embedding_table.weight"]) - 1,
+            learned_sigma=outputs == 2 * channels,
+        )
         model.load_state_dict(_from_official_names(state))
         return model.eval()
 
 
 class _PassThrough(nn.Module):
-    """Stands in for a block's own embedding of timestep and label: the block is called with the finished conditioning."""
+    """Stands in for a block's own embedding of timestep and label: conditioning comes finished."""
 
     def forward(self, conditioning, label, hidden_dtype):
         return conditioning
@@ -141,8 +179,8 @@ OFFICIAL_BLOCK_NAMES = {
 
 
 def _from_official_names(state):
-    """The official state dict under our names; the fused query, key and value are split, the fixed position table is left out."""
-    ours = OrderedDict()
+    """The official state dict under our names: query, key, value apart, and no fixed positions."""
+    ours = {}
     for name, value in state.items():
         layer, kind = name.rsplit(".", 1) if "." in name else (name, "")
         if layer in OFFICIAL_NAMES:
@@ -216,7 +254,7 @@ class PatchPCA:
 
 
 def pixels(images, side):
-    """N PIL images to pixels (N, 3, side, side) in [-1, 1]: the middle square, resized (the paper's and DiT's own way)."""
+    """N PIL images to pixels (N, 3, side, side) in [-1, 1]: the middle square, resized."""
     squares = [np.asarray(_square(image.convert("RGB"), side)) for image in images]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -226,5 +264,5 @@ def _square(image, side):
     if image.size == (side, side):
         return image
     edge = min(image.size)
-    left, top = (image.width - edge) / 2, (image.height - edge) / 2
-    return image.resize((side, side), Image.Resampling.BICUBIC, box=(left, top, left + edge, top + edge))
+    left, top = (image.width - edge) // 2, (image.height - edge) // 2
+    return image.crop((left, top, left + edge, top + edge)).resize((side, side), Image.Resampling.BICUBIC)

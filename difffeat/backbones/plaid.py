@@ -34,10 +34,16 @@ class Plaid(Backbone):
     """
 
     modality = "text"
+    places = {"attention": "attn_out", "hidden": "mlp.gelu", "mlp": "mlp"}
 
     def __init__(self, *, vocabulary, width, depth, heads, length, embedding=16, tokenizer=None):
         super().__init__()
-        self.depth, self.width, self.length, self.tokenizer = depth, width, length, tokenizer
+        self.depth, self.width, self.latent_shape, self.tokenizer = (
+            depth,
+            width,
+            (length, embedding),
+            tokenizer,
+        )
         self.schedule = PlaidSchedule()
         self.matrix = nn.Parameter(torch.randn(vocabulary, embedding))
         self.input_linear = nn.Linear(embedding, width, bias=False)
@@ -46,6 +52,35 @@ class Plaid(Backbone):
         self.blocks = nn.ModuleList(PlaidBlock(width, heads, 1 / math.sqrt(depth)) for _ in range(depth))
         self.output_norm = nn.LayerNorm(width, eps=1e-5, bias=False)
         self.output_linear = nn.Linear(width, vocabulary)
+
+    @classmethod
+    def from_official(cls, schedule, bounds, embeddings, network, *, length, tokenizer=None):
+        """Build the model of a published Plaid.
+
+        Parameters
+        ----------
+        schedule, bounds, embeddings, network : dicts of name to Tensor, as in noise_schedule.pt,
+        gamma_bounds.pt,
+            embedding_matrix.pt and model.pt
+        length : int; the files do not hold it, texts of any length can be read
+        tokenizer : tokenizers.Tokenizer, optional
+        """
+        (vocabulary, embedding), width = embeddings["matrix"].shape, len(network["output_norm.weight"])
+        head_size = 2 * len(network["rotary_emb.inv_freq"])
+        depth = 1 + max(int(name.split(".")[1]) for name in network if name.startswith("blocks."))
+        model = cls(
+            vocabulary=vocabulary,
+            embedding=embedding,
+            width=width,
+            depth=depth,
+            heads=width // head_size,
+            length=length,
+            tokenizer=tokenizer,
+        )
+        state = {f"schedule.{name}": value for name, value in (schedule | bounds).items()} | embeddings
+        state |= {name: value for name, value in network.items() if not name.startswith("rotary_emb.")}
+        model.load_state_dict(state)
+        return model.eval()
 
     @property
     def embeddings(self):
@@ -58,23 +93,29 @@ class Plaid(Backbone):
             raise ValueError(
                 f"{self.name} was built without a tokenizer: load it by name, or pass `tokenizer`"
             )
-        encoded = [self.tokenizer.encode(text).ids[: self.length] for text in texts]
+        length, _ = self.latent_shape
+        encoded = [self.tokenizer.encode(text).ids[:length] for text in texts]
         end = self.tokenizer.token_to_id(END)
-        ids = torch.full((len(encoded), self.length), end)
-        for row, tokens in zip(ids, encoded, strict=True):
-            row[: len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
-        lengths = torch.tensor([len(tokens) for tokens in encoded])
-        return ids, torch.arange(self.length) < lengths[:, None]
+        ids = torch.tensor([tokens + [end] * (length - len(tokens)) for tokens in encoded])
+        sizes = torch.tensor([len(tokens) for tokens in encoded])
+        return ids, torch.arange(length) < sizes[:, None]
 
     @torch.inference_mode()
     def latents(self, texts):
-        """Latents (N, T, E) of N strings, and the mask (N, T) of real tokens (the end tokens that pad are not)."""
+        """Latents (N, T, E) of N strings, and the mask (N, T) of real tokens; padding is not real."""
         ids, mask = self.tokenize(texts)
         return Latents(self.embeddings[ids.to(self.device)].cpu(), mask)
 
+    @torch.inference_mode()
+    def decode(self, z):
+        """N strings of clean latents (N, T, E): the nearest tokens, up to the first end token."""
+        end = self.tokenizer.token_to_id(END)
+        rows = (z.to(self.device) @ self.embeddings.T).argmax(dim=-1).tolist()
+        return [self.tokenizer.decode(row[: row.index(end)] if end in row else row) for row in rows]
+
     def embed(self, z, timesteps):
         """Tokens (N, T, D) on a first pass, without self-conditioning, from an integer clock (N,)."""
-        return self.embed_gamma(z, self.schedule(timesteps / STEPS), torch.zeros_like(z))
+        return self.embed_gamma(z, self.schedule(timesteps.double() / STEPS), torch.zeros_like(z))
 
     def embed_gamma(self, z, gamma, previous):
         """Tokens (N, T, D) before the first block, and the rotary tables that all blocks share.
@@ -118,9 +159,9 @@ class Plaid(Backbone):
 
     @torch.inference_mode()
     def predict(self, z, timestep, previous=None):
-        """The model's estimate of the clean latents (N, T, E), from latents noised to an int timestep."""
+        """The clean latents (N, T, E) that the model sees in latents noised to an int timestep."""
         z = z.to(self.device)
-        gamma = self.schedule(torch.full((len(z),), timestep / STEPS))
+        gamma = self.schedule(torch.full((len(z),), timestep).double() / STEPS)
         return self.estimate(self(z, gamma, torch.zeros_like(z) if previous is None else previous))
 
 

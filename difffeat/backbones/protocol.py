@@ -15,7 +15,7 @@ from difffeat.schedule import check_timestep
 
 
 class Latents(NamedTuple):
-    """Encoded inputs: `z` (N, ...) float32, and `mask` (N, T) bool, True for real tokens; None where every token is real."""
+    """Encoded inputs: `z` (N, ...) float32; `mask` (N, T) bool, True for real tokens, None where all are."""
 
     z: torch.Tensor
     mask: torch.Tensor | None
@@ -31,9 +31,12 @@ class Backbone(nn.Module):
     depth, width : int, number of blocks and size of a token
     sha256 : str, hash of the weights file, or what stands for it
     schedule : DDPM or PlaidSchedule
+    latent_shape : tuple of int, of one sample's latents
+    blocks : sequence of the modules that run one after another
+    places : dict of what `taps.tap` can look at in a block to the submodule that puts it out
 
-    A model implements `latents`, `predict`, and the two halves of a forward pass that `states` runs: `embed`
-    and `run_block`.
+    A model implements `latents` and its inverse `decode`, `predict`, and the two halves of a forward pass
+    that `states` runs: `embed` and `run_block`.
     """
 
     name = "unnamed"
@@ -48,8 +51,15 @@ class Backbone(nn.Module):
         """Encode a list of N PIL images or N strings: `Latents`."""
         raise NotImplementedError
 
-    def predict(self, z, timestep):
-        """The model's estimate of the clean latents, of z's shape, from latents noised to an int timestep."""
+    def decode(self, z):
+        """N images or strings of clean latents."""
+        raise NotImplementedError
+
+    def predict(self, z, timestep, previous=None):
+        """The model's estimate of the clean latents, of z's shape, from latents noised to an int timestep.
+
+        While sampling, `previous` is its estimate at the step before; a model may use it.
+        """
         raise NotImplementedError
 
     def embed(self, z, timesteps):
@@ -104,6 +114,7 @@ class Backbone(nn.Module):
         """Return `block` as an int in [0, depth]; ValueError with the legal range otherwise."""
         if block != int(block) or not 0 <= block <= self.depth:
             raise ValueError(
-                f"block {block} is out of range: {self.name} has blocks 0 (embedding) to {self.depth}, counted by how many have run"
+                f"block {block} is out of range: {self.name} has blocks 0 (embedding) to {self.depth}, "
+                "counted by how many have run"
             )
         return int(block)

@@ -1,0 +1,43 @@
+"""Draw images or texts from a backbone, to see what it has learned."""
+
+import numpy as np
+import torch
+
+from difffeat.schedule import STEPS, noise
+
+
+@torch.inference_mode()
+def sample(backbone, n, *, steps=100, seed=0):
+    """Ancestral sampling: start from noise, and step towards the model's own estimates.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    n : int, how many
+    steps : int in [2, 1000], model calls; their timesteps are evenly spaced from 999 to 0
+    seed : int
+
+    Returns
+    -------
+    Tensor of shape (n, ...), clean latents; `backbone.decode` makes images or texts of them
+
+    Source
+    ------
+    Ho et al. 2020 (DDPM), equation 7, for any pair of timesteps; Plaid's estimate conditions its next one.
+    """
+    if not 2 <= steps <= STEPS:
+        raise ValueError(f"steps must be in [2, {STEPS}], got {steps}")
+    z = noise(seed, range(n), backbone.latent_shape).to(backbone.device)
+    generator = torch.Generator().manual_seed(seed)
+    clock = np.linspace(STEPS - 1, 0, steps).round().astype(int).tolist()
+    clean = None
+    for now, later in zip(clock[:-1], clock[1:], strict=True):
+        clean = backbone.predict(z, now, clean)
+        alpha, sigma = backbone.schedule.alpha_sigma(now)
+        next_alpha, next_sigma = backbone.schedule.alpha_sigma(later)
+        # Share of the noise that this step takes away: 1 - SNR(now) / SNR(later).
+        gone = 1 - (alpha * next_sigma / (next_alpha * sigma)) ** 2
+        mean = next_alpha * ((1 - gone) / alpha * z + gone * clean)
+        fresh = torch.randn(z.shape, generator=generator).to(z)
+        z = mean + next_sigma * gone**0.5 * fresh
+    return backbone.predict(z, 0, clean)
