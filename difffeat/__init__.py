@@ -1,8 +1,9 @@
-"""The thin module behind the Diff-Feat companion: features of frozen diffusion transformers, and what they know.
+"""The thin module behind the Diff-Feat companion: features of diffusion transformers, and what they know.
 
 Data flows one way, and a module imports only from those above it in this list:
 
-metrics, stats, schedule, datasets, backbones, cache, extract, probe, floors, grid, fusion, search, claims, plots
+metrics, stats, schedule, datasets, backbones, cache, extract, probe, floors, grid, fusion, pairs, search,
+paper, claims, plots, pages
 
 `profiles` stands beside them: it imports none, and gives a notebook its parameters.
 """

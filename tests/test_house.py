@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 
@@ -15,10 +16,10 @@ from packaging.version import Version
 from difffeat import profiles
 from difffeat.profiles import ROOT
 
-# A module imports only from those before it; one with an underscore is a tool of all.
+# A module imports only from those before it, itself and through its private parts (names with an underscore).
 ORDER = [
-    *["metrics", "stats", "schedule", "datasets", "backbones", "cache", "extract"],
-    *["probe", "floors", "grid", "fusion", "search", "claims", "plots"],
+    *["metrics", "stats", "schedule", "datasets", "backbones", "cache", "extract", "probe", "floors", "grid"],
+    *["fusion", "pairs", "search", "paper", "claims", "plots", "pages"],
 ]
 ALONE = ["profiles"]
 
@@ -69,33 +70,44 @@ def test_conda_installs_the_same_through_the_same_pins():
     assert PROJECT["requires-python"] == str(python.specifier).replace("==", ">=")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "difffeat").rglob("*.py")), ids=lambda path: path.stem)
-def test_data_flows_one_way(path):
-    module = path.relative_to(ROOT / "difffeat").parts[0].removesuffix(".py")
-    if module.startswith("_"):
-        allowed = set()
-    elif module in ALONE:
-        allowed = set()
-    else:
-        assert module in ORDER, f"{module} has no place in the order of modules"
-        allowed = set(ORDER[: ORDER.index(module) + (path.parent.name == module)])
-    found = {name for name in imported(path) if not name.startswith("_")}
-    assert found <= allowed, f"{module} imports {sorted(found - allowed)}, which stand below it"
-
-
-def imported(path):
-    """Modules of difffeat that a file imports, anywhere in it; data_prep counts as one, which none may."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported(module):
+    """Modules of difffeat that a module or package imports anywhere in it; data_prep counts as one."""
+    files = [ROOT / "difffeat" / f"{module}.py", *(ROOT / "difffeat" / module).rglob("*.py")]
+    names = set()
+    for node in [node for path in files if path.is_file() for node in ast.walk(ast.parse(path.read_text()))]:
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in names if name.startswith("difffeat.")}
-        found |= {"data_prep" for name in names if name.startswith("data_prep")}
-    return found - {"__version__"}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    found = {name.split(".")[1] for name in names if name.startswith("difffeat.")}
+    return found | {"data_prep" for name in names if name.startswith("data_prep")}
+
+
+def reached(module, seen=()):
+    """Public modules that a module imports, itself or through private ones."""
+    found = set()
+    for name in imported(module) - {module, *seen, "__version__"}:
+        found |= reached(name, (*seen, module)) if name.startswith("_") else {name}
+    return found
+
+
+def test_every_module_has_its_place():
+    public = {path.stem for path in (ROOT / "difffeat").glob("*") if not path.name.startswith("_")}
+    assert public == {*ORDER, *ALONE}
+    said = (ROOT / "difffeat" / "__init__.py").read_text()
+    assert ", ".join(ORDER) in " ".join(said.split())
+    reference = (ROOT / "book" / "api.md").read_text()
+    assert [name for name in re.findall(r"^## `difffeat\.(\w+)`", reference, re.MULTILINE)] == [
+        *ORDER,
+        *ALONE,
+    ]
+
+
+@pytest.mark.parametrize("module", [*ORDER, *ALONE])
+def test_data_flows_one_way(module):
+    above = ORDER[: ORDER.index(module)] if module in ORDER else []
+    below = reached(module) - {*above}
+    assert not below, f"{module} imports {sorted(below)}, which stand below it"
 
 
 def test_deviations_are_numbered_in_order():
@@ -138,6 +150,12 @@ def test_a_profile_sets_only_parameters_that_some_notebook_takes(name):
             if "parameters" in cell.metadata.get("tags", []):
                 declared |= {node.targets[0].id for node in ast.parse(cell.source).body}
     assert profiles.load(name).parameters.keys() <= declared
+
+
+def test_the_readme_shows_the_stored_results():
+    with_glance = runpy.run_path(str(ROOT / "workflow" / "keep.py"))["with_glance"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == with_glance(readme, ROOT / "results" / "scenes"), "run `make keep`"
 
 
 def test_workflow_and_book_know_every_notebook():

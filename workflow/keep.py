@@ -1,7 +1,8 @@
 """Take what the last run made over into what git keeps: `python workflow/keep.py scenes`.
 
 Results go to `results/<profile>/`. For `scenes`, whose defaults the stored notebooks show, outputs go to
-`notebooks/`. A source does not change by that, so its time stays and nothing has to run again.
+`notebooks/` and the claims to README.md. A source does not change by that, so its time stays and nothing
+has to run again.
 """
 
 import os
@@ -10,6 +11,11 @@ import sys
 from pathlib import Path
 
 import nbformat
+
+from difffeat import claims
+
+START, END = "<!-- at a glance: written by `make keep` from results/scenes -->\n", "<!-- end -->"
+COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status"]
 
 
 def main(profile):
@@ -20,6 +26,8 @@ def main(profile):
     if profile == "scenes":
         for executed in sorted(Path("build/notebooks", profile).glob("*.ipynb")):
             keep_outputs(executed, Path("notebooks", executed.name))
+        readme = Path("README.md")
+        readme.write_text(with_glance(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 def keep_outputs(executed, source):
@@ -36,6 +44,14 @@ def keep_outputs(executed, source):
     times = source.stat()
     nbformat.write(notebook, source)
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def with_glance(readme, results):
+    """The text of README.md with the table of claims of these results between its two marks."""
+    before, rest = readme.split(START)
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *claims.table(results).frame[COLUMNS].to_numpy().tolist()]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{before}{START}\n{table}\n\n{END}{rest.split(END)[1]}"
 
 
 if __name__ == "__main__":
