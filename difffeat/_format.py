@@ -27,8 +27,8 @@ def decimals(unit, interval=None, rounding=None):
 
 def show(value, unit="", digits=None):
     """A number as text: 60.5%, +3.1 (points), 57,690, 0.43; text stays, nothing is a dash."""
-    if value is None or isinstance(value, str):
-        return value or MISSING
+    if value is None or isinstance(value, str) or math.isnan(value):
+        return value if isinstance(value, str) else MISSING
     digits = decimals(unit) if digits is None else digits
     value = rounded(value, unit, digits) + 0.0 if isinstance(value, float) else value  # no minus before zero
     if unit == "percent":

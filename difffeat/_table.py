@@ -36,7 +36,7 @@ class Table:
             for row, cells in enumerate(self.frame.to_dict("records"))
         )
         return (
-            '<div style="overflow-x: auto"><table class="difffeat table">'
+            '<div style="overflow-x: auto"><table class="difffeat table" style="font-size: 0.85em">'
             f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
 
@@ -45,7 +45,10 @@ class Table:
         if name == "status" and text:
             word = next((word for word in MARKS if text.startswith(word)), "not run")
             mark, ground = MARKS[word]
-            style = f"background: {ground}; color: #1a1a1a; padding: 0.1em 0.4em; border-radius: 0.25em"
+            style = (
+                f"background: {ground}; color: #1a1a1a; padding: 0.1em 0.4em; border-radius: 0.25em; "
+                "display: inline-block; overflow-wrap: anywhere; min-width: 7.5em"
+            )
             shown = f'<span style="{style}"><span aria-hidden="true">{mark} </span>{shown}</span>'
         if (row, name) in self.links:
             shown = f'<a href="{escape(self.links[row, name])}">{shown}</a>'

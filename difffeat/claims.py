@@ -130,10 +130,10 @@ def table(folder) -> Table:
     Returns
     -------
     Table
-        As `compare`, with support and against in one column, and a link to the page that shows each claim.
+        As `compare`, with the shares for and against in one column; a claim links to the page that shows it.
     """
     pages = read_all(folder)
-    columns = [*COLUMNS[:-1], "support / against", "status", "page"]
+    columns = [*COLUMNS[:-1], "for / against", "status"]
     absent = dict.fromkeys(columns, MISSING)
     rows, links = [], {}
     for claim in CLAIMS:
@@ -141,8 +141,10 @@ def table(folder) -> Table:
         if result is None:
             rows.append(absent | _not_run(claim))
             continue
-        rows.append(_row(page, result) | _evidence(page, result))
-        links[len(rows) - 1, "page"] = f"{page.notebook}.html"
+        shares = [share for share in (result.support, result.against) if share is not None]
+        written = " / ".join(show(share, "percent", 0) for share in shares) or MISSING
+        rows.append(_row(page, result) | {"for / against": written})
+        links[len(rows) - 1, "claim"] = f"{page.notebook}.html"
     return Table(pd.DataFrame(rows, columns=columns), links)
 
 
@@ -223,15 +225,6 @@ def _row(page, result):
         "interval": show_interval(result.interval, result.unit, digits),
         "difference": difference,
         "status": result.status,
-    }
-
-
-def _evidence(page, result):
-    """What the claims page adds to a row: the shares behind the status, and the page that shows it."""
-    shares = [share for share in (result.support, result.against) if share is not None]
-    return {
-        "support / against": " / ".join(show(share, "percent", 0) for share in shares) or MISSING,
-        "page": page.notebook.partition("_")[2].replace("_", " "),
     }
 
 

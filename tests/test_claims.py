@@ -302,10 +302,10 @@ def test_the_claims_page_is_made_from_the_files(tmp_path):
     table = claims.table(tmp_path / "scenes")
     rows = table.frame.set_index("claim")
     row = rows.loc["Images: at every timestep, mAP rises with the block to one peak and then falls"]
-    assert row.status == "reproduced" and row["support / against"] == "100% / 0%" and row.paper == "12"
+    assert row.status == "reproduced" and row["for / against"] == "100% / 0%" and row.paper == "12"
     headline = rows.loc["Fusion reaches 98.6% mAP on MS-COCO-enhanced"]
     assert headline.status == "not run (needs profile coco)"  # measured, but on other data
-    assert '<a href="20_probe_image_grid.html">probe image grid</a>' in table._repr_html_()
+    assert f'<a href="20_probe_image_grid.html">{row.name}</a>' in table._repr_html_()
     assert [result.value for result in claims.counts(table)] == [1, 0, 0, len(claims.CLAIMS) - 1]
 
     coco = settings(tmp_path, profile="coco", notebook="30_fusion", results=tmp_path / "coco")
