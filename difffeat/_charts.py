@@ -22,7 +22,7 @@ from difffeat._format import show
 
 
 @styled
-def dots(values, *, floors=(), metric="mAP", unit="percent") -> Figure:
+def dots(values, *, floors=(), metric="mAP", unit="percent", legend=None) -> Figure:
     """Values side by side, each a dot with its interval; the axis need not start at zero, so no bars.
 
     Parameters
@@ -32,6 +32,7 @@ def dots(values, *, floors=(), metric="mAP", unit="percent") -> Figure:
     floors : sequence of objects with `name` and `value`, drawn as labelled lines
     metric : str, what the values are
     unit : str, how they are written: "percent", "points" or ""
+    legend : str, what the series are, optional
 
     Returns
     -------
@@ -66,7 +67,7 @@ def dots(values, *, floors=(), metric="mAP", unit="percent") -> Figure:
     upright_floors(axes, floors, unit)
     value_axis(axes.xaxis, unit, metric)
     if len(series) > 1:
-        page.legend(loc="outside upper center", ncols=min(len(series), 3))
+        page.legend(loc="outside upper center", ncols=min(len(series), 3), title=legend)
     alt = (
         f"{metric} of {len(rows)} choices. Highest: {ranked[0].name} with {ranked[0].text(unit)}; "
         + (f"next: {ranked[1].name} with {ranked[1].text(unit)}; " if len(rows) > 2 else "")
@@ -168,7 +169,7 @@ def losses(series, *, x=None, x_label="epoch", metric="training loss", logarithm
 
     Parameters
     ----------
-    series : dict of name to values
+    series : dict of name to values; NaN where there is none
     x : dict of name to as many positions, or one sequence for all; by default 1, 2, ...
     x_label, metric : str
     logarithmic : bool, of the loss axis
@@ -187,6 +188,8 @@ def losses(series, *, x=None, x_label="epoch", metric="training loss", logarithm
         name: np.arange(1, len(series[name]) + 1) if place is None else np.asarray(place)
         for name, place in places.items()
     }
+    measured = {name: np.isfinite(values) for name, values in series.items()}  # not every step validates
+    series, places = ({name: given[name][measured[name]] for name in series} for given in (series, places))
     page, axes = canvas(3.3)
     for order, (name, values) in enumerate(series.items()):
         every = max(1, len(values) // 8)

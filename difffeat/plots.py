@@ -28,7 +28,7 @@ from difffeat._figure import (
     written,
 )
 from difffeat._format import MISSING, show
-from difffeat._gallery import Gallery, images
+from difffeat._gallery import Gallery, images, pictures
 from difffeat.stats import percentiles
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "images",
     "label_frequency",
     "losses",
+    "pictures",
     "search_path",
 ]
 CELL_FONT = 9  # points

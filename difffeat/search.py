@@ -162,20 +162,28 @@ def local_search(
     return SearchResult(best_image, best_text, best_pair, value, log.evaluations, log.history())
 
 
-def on_grids(image, text, evaluate_fusion):
-    """Algorithm 1 where both grids have been measured: their values are read, only pairs are evaluated.
+def on_grids(image, text, evaluate_fusion) -> SearchResult:
+    """`local_search` where both modalities have been measured before, or published.
 
     Parameters
     ----------
-    image, text : objects with timesteps (T), blocks (B) and mean (T, B)
-    evaluate_fusion : as for `local_search`
+    image, text : grids, as for `lookup`
+    evaluate_fusion : callable, list of (image Point, text Point) -> as many values
 
     Returns
     -------
     SearchResult
+        Points read from the grids count as evaluations: each had to be measured once.
+
+    Examples
+    --------
+    >>> from difffeat import paper
+    >>> found = on_grids(paper.grid(5, "image"), paper.grid(5, "text"), lookup(paper.pairs(5)))
+    >>> [tuple(point) for point in found.best_pair], found.total
+    ([(30, 12), (0, 20)], 65)
     """
-    grids = image.blocks, image.timesteps, text.blocks, text.timesteps
-    return local_search(lookup(image), lookup(text), evaluate_fusion, *grids)
+    sides = image.blocks, image.timesteps, text.blocks, text.timesteps
+    return local_search(lookup(image), lookup(text), evaluate_fusion, *sides)
 
 
 def full_search(evaluate_fusion, blocks_i, timesteps_i, blocks_t, timesteps_t):

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from data_prep.captions import (
     enhance,
     enhanced,
+    enhanced_splits,
     length_counts,
     plural,
     rare_categories,
@@ -131,6 +132,18 @@ def test_enhanced_captions_give_the_labels_away():
     assert mean_average_precision(labels, string_match_scores(split.captions, names)) < 0.8
     with pytest.raises(ValueError, match="'val' has no captions"):
         enhanced(Split("val", range(4), names, labels))
+
+
+def test_rare_labels_are_those_of_train_in_every_part():
+    names = ("cat", "dog")
+    train = Split("train", range(4), names, [[1, 0], [1, 0], [1, 0], [1, 1]], ["A picture"] * 4)
+    val = Split("val", [7], names, [[1, 1]], ["Two pets"])
+    told = enhanced_splits({"train": train, "val": val}, rare_below=0.3)["val"].captions[0]
+    assert told.endswith(
+        "also some cats, dogs. In the photo's subtle background, you can also spot some dogs."
+    )
+    told = enhanced_splits({"train": train, "val": val}, plurals=False)["val"].captions[0]
+    assert told.endswith("also some cat, dog.")
 
 
 def test_lengths_are_counted_in_the_ranges_of_table_8(reference):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from difffeat import paper, plots, search
+from difffeat.datasets import Split
 
 SIZE = 150_000  # bytes a figure may have
 
@@ -23,9 +24,8 @@ def grid(timesteps=(0, 30, 50, 100), blocks=range(1, 9), draws=50):
 
 
 def replayed():
-    image, text, pairs = paper.grid(5, "image"), paper.grid(5, "text"), paper.pairs(5)
-    evaluations = map(search.lookup, (image, text, pairs))
-    return search.local_search(*evaluations, image.blocks, image.timesteps, text.blocks, text.timesteps)
+    pairs = search.lookup(paper.pairs(5))
+    return search.on_grids(paper.grid(5, "image"), paper.grid(5, "text"), pairs)
 
 
 FLOORS = [
@@ -129,14 +129,35 @@ def test_many_lines_are_thinned_and_keep_the_best():
 
 def test_pictures_come_with_captions_that_are_their_alternative_texts():
     random = np.random.default_rng(0)
-    pictures = [Image.fromarray(random.integers(0, 255, (64, 64, 3), np.uint8)), random.random((300, 500, 3))]
-    gallery = plots.images(pictures, ["A cat & a dog", "A car"])
+    samples = [Image.fromarray(random.integers(0, 255, (64, 64, 3), np.uint8)), random.random((300, 500, 3))]
+    gallery = plots.pictures(samples, ["A cat & a dog", "A car"])
     html = gallery._repr_html_()
     assert html.count("<img ") == 2 and 'alt="A cat &amp; a dog"' in html and "<figcaption>A car<" in html
     sizes = [Image.open(io.BytesIO(png)).size for png in gallery.pictures]
     assert sizes == [(64, 64), (224, 134)] and repr(gallery) == "A cat & a dog\nA car"
+    assert repr(plots.pictures(samples)) == "sample 1\nsample 2"
     with pytest.raises(ValueError, match="2 pictures need as many captions, none empty; got 1"):
-        plots.images(pictures, ["A cat"])
+        plots.pictures(samples, ["A cat"])
+
+
+def test_images_of_a_split_come_with_captions_and_labels(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths:
+        Image.new("RGB", (8, 8)).save(path)
+    labels = [[1, 0], [1, 1], [0, 0]]
+    split = Split("val", [4, 5, 6], ("cat", "car"), labels, ["A cat.", "A cat in a car.", "Fog."], paths)
+    gallery = plots.images(split, 2)
+    assert gallery.captions == ["A cat.", "A cat in a car."] and gallery.notes == ["cat", "cat, car"]
+    assert 'alt="A cat in a car. (cat, car)"' in gallery._repr_html_()
+    without = plots.images(Split("val", [4, 5, 6], ("cat", "car"), labels, (), paths))
+    assert without.captions == ["Holds: cat", "Holds: cat, car", "Holds: none of the labels"]
+
+
+def test_losses_leave_out_steps_without_a_value():
+    log = {"training": [4.0, 3.0, 2.0], "validation": [np.nan, 3.5, 2.5]}
+    figure = plots.losses(log, x=[100, 200, 300], x_label="images seen", logarithmic=True)
+    assert "training from 4 to 2; validation from 3.5 to 2.5." in figure.alt
+    assert figure.table.frame["images seen"].tolist() == ["100", "200", "300", "200", "300"]
 
 
 def test_the_readers_own_style_is_neither_used_nor_changed():

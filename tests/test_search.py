@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 
 from difffeat import paper, search
-from difffeat.search import Point, full_search, grid, local_search, lookup, neighbours, regret
+from difffeat.search import Point, full_search, grid, local_search, lookup, neighbours, on_grids, regret
 
 
 def replay(number):
     """Algorithm 1 on the printed values of Table 5 or 6."""
-    image, text = paper.grid(number, "image"), paper.grid(number, "text")
-    return local_search(
-        lookup(image),
-        lookup(text),
-        lookup(paper.pairs(number)),
-        *(image.blocks, image.timesteps, text.blocks, text.timesteps),
-    )
+    return on_grids(paper.grid(number, "image"), paper.grid(number, "text"), lookup(paper.pairs(number)))
 
 
 @pytest.mark.parametrize(("number", "text", "value"), [(5, (0, 20), 0.9857), (6, (0, 24), 0.4571)])
