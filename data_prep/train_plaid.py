@@ -10,7 +10,6 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from tqdm import tqdm
 
-from data_prep.captions import enhance, rare_categories
+from data_prep.captions import enhance
 from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.language import captions
 from data_prep.scenes.world import CATEGORIES
@@ -31,35 +30,19 @@ from data_prep.training import (
     save_checkpoint,
     write_weights,
 )
+from data_prep.variational import AT_ZERO, Terms, loss_terms, prior_term, token_weights, training_step
 from difffeat._files import write_whole
 from difffeat.backbones import weights_folder
 from difffeat.backbones.plaid import END, Plaid
 
-KINDS = {
-    "caption": 0.6,
-    "caption with the labels of another image": 0.25,
-    "two captions": 0.15,
-}  # share of texts
-RECONSTRUCTION_WEIGHT = (
-    5.0  # at 1 the embeddings of nouns collapse onto each other: fluent texts, useless features
-)
-AT_ZERO = 8  # one text in this many is read at t = 0, for the reconstruction term
-SELF_CONDITIONED = 4  # one text in this many is read with the model's own first estimate
-PAD_WEIGHT = 0.1  # of the end tokens after the first: all alike, and often more than the words
-BOUNDS = {
-    "gamma_0": (-4.5, -2.0),
-    "gamma_1": (4.0, 8.0),
-}  # beyond, t = 0 has no noise, or t = 1 still shows the text
+# Share of the training texts that are a caption, a caption with a list of labels, two captions.
+SHARES = (0.6, 0.25, 0.15)
+CALLED_RARE = 0.25  # share of the lists whose labels are all named again as rare; few really are
+FULL_EVERY = 3  # one batch in this many is read at full length, the others, of texts that fit, at half of it
+# Where the learned ends of gamma are held: beyond, t = 0 has no noise, or t = 1 still shows the text.
+BOUNDS = {"gamma_0": (-4.5, -2.0), "gamma_1": (4.0, 8.0)}
 RATES = {"network": 2e-3, "embedding": 1e-3, "schedule": 1e-3, "bounds": 5e-4}
 VALIDATION_TEXTS = 256
-
-
-class Terms(NamedTuple):
-    """The three terms of the variational bound, in nats per token, averaged over texts."""
-
-    reconstruction: torch.Tensor
-    prior: torch.Tensor
-    diffusion: torch.Tensor
 
 
 def parse_arguments():
@@ -74,7 +57,7 @@ def parse_arguments():
     add("--decay", type=int, default=110_000, help="samples of the learning rate's final cosine decay")
     add("--texts", type=int, default=60_000, help="texts to train on")
     add("--data-seed", type=int, default=0)
-    add("--vocabulary", type=int, default=704, help="entries of the tokenizer")
+    add("--vocabulary", type=int, default=768, help="entries of the tokenizer")
     add("--length", type=int, default=48, help="tokens that a text is cut or padded to")
     add("--width", type=int, default=128)
     add("--depth", type=int, default=8)
@@ -89,19 +72,17 @@ def parse_arguments():
 def training_texts(data_seed, count, seed):
     """Texts of every kind the model will be asked to read.
 
-    A label list is that of *another* image: the model learns that such lists follow captions, not the answer.
+    A list of labels is that of *another* image: the model learns that such lists follow captions, not the
+    answer.
     """
     known = captions(data_seed, 0, count)
-    labels = np.zeros((count, len(CATEGORIES)), np.uint8)
-    for row, (_, present) in zip(labels, known, strict=True):
-        row[present] = 1
-    rare = rare_categories(labels, CATEGORIES)
     random = np.random.default_rng([seed, count])
-    kinds = random.choice(len(KINDS), size=count, p=list(KINDS.values()))
+    kinds = random.choice(len(SHARES), size=count, p=SHARES)
     texts = []
     for (caption, _), kind, other in zip(known, kinds, random.permutation(count), strict=True):
         other_caption, other_labels = known[other]
-        listed = enhance(caption, [CATEGORIES[label] for label in other_labels], rare)
+        names = [CATEGORIES[label] for label in other_labels]
+        listed = enhance(caption, names, rare=names if random.random() < CALLED_RARE else ())
         texts.append((caption, listed, f"{caption} {other_caption}")[kind])
     return texts
 
@@ -136,89 +117,6 @@ def noun_cosine(model):
     tokens = [model.tokenizer.encode(" " + name).ids for name in CATEGORIES]
     nouns = model.embeddings.detach()[[ids[0] for ids in tokens if len(ids) == 1]]
     return float((nouns @ nouns.T).fill_diagonal_(-1).max())
-
-
-def token_weights(mask):
-    """Weight of each token (N, T) in the loss, rows adding up to 1: pads count less than words."""
-    first_end = functional.pad(mask, (1, 0), value=True)[:, :-1] & ~mask
-    weights = torch.where(mask | first_end, 1.0, PAD_WEIGHT)
-    return weights / weights.sum(dim=1, keepdim=True)
-
-
-def read(model, z, gamma, self_conditioned):
-    """Logits (N, T, V); the rows in `self_conditioned` see the model's own first estimate."""
-    previous = torch.zeros_like(z)
-    with torch.no_grad():
-        first = model(z[self_conditioned], gamma[self_conditioned], previous[self_conditioned])
-        previous[self_conditioned] = model.estimate(first)
-    return model(z, gamma, previous)
-
-
-def loss_terms(model, ids, weights, times, gamma, slope, noise):
-    """Terms of the variational bound for each text.
-
-    Parameters
-    ----------
-    model : Plaid
-    ids : Tensor of shape (N, T), tokens
-    weights : Tensor of shape (N, T), of tokens in the loss, rows add up to 1
-    times : slice of the rows that are read at their own time; the rows before it are at t = 0
-    gamma, slope : float64 Tensors of shape (N,), gamma and its derivative at each row's time
-    noise : Tensor of shape (N, T, E), unit normal
-
-    Returns
-    -------
-    reconstruction : Tensor of shape (N0,), cross-entropy of the rows at t = 0
-    diffusion : Tensor of shape (N - N0,), 0.5 exp(-gamma) gamma' |x - x_hat|^2 of the other rows
-    """
-    clean = model.embeddings[ids]  # (N, T, E)
-    scale = gamma[:, None, None]
-    z = (torch.sigmoid(-scale).sqrt() * clean + torch.sigmoid(scale).sqrt() * noise).float()
-    logits = read(model, z, gamma, slice(None, None, SELF_CONDITIONED))
-    zero = slice(0, times.start)
-    entropy = functional.cross_entropy(logits[zero].flatten(0, 1), ids[zero].flatten(), reduction="none")
-    error = (clean[times] - model.estimate(logits[times])).square().sum(dim=2)  # (N - N0, T)
-    rate = 0.5 * (-gamma[times]).exp() * slope[times]
-    return (entropy.view_as(ids[zero]) * weights[zero]).sum(1), (error * weights[times]).sum(1) * rate
-
-
-def prior_term(gamma_1, size):
-    """KL of a noised embedding at t = 1 from a unit normal, in nats per token."""
-    variance = torch.sigmoid(gamma_1)
-    return 0.5 * (size * (variance - 1 - variance.log()) + torch.sigmoid(-gamma_1))
-
-
-def training_step(model, ids, mask, generator):
-    """Gradients of the loss on one batch, times spread evenly over [0, 1]. Returns its `Terms`.
-
-    The bound does not depend on how gamma rises between its two ends; only its variance does. So the ends
-    follow the bound's gradient, and the rise follows the gradient of the variance of the loss over t, which
-    is that of the loss with each row weighted by twice its excess over the mean.
-    """
-    schedule, zeros = model.schedule, len(ids) // AT_ZERO
-    later = len(ids) - zeros
-    t = (torch.arange(later) + torch.rand(later, generator=generator)) / later
-    noise = torch.randn(*ids.shape, model.matrix.shape[1], generator=generator)
-    rise, slope = schedule.rise(torch.cat([torch.zeros(zeros), t]))
-    low, high = schedule.gamma_0.double(), schedule.gamma_1.double()
-    gamma = (low + (high - low) * rise).detach().requires_grad_()
-    speed = ((high - low) * slope).detach().requires_grad_()
-
-    times = slice(zeros, None)
-    reconstruction, diffusion = loss_terms(model, ids, token_weights(mask), times, gamma, speed, noise)
-    terms = Terms(reconstruction.mean(), prior_term(high, noise.shape[2]), diffusion.mean())
-    (RECONSTRUCTION_WEIGHT * terms.reconstruction + terms.prior + terms.diffusion).backward()
-
-    excess = 2 * (diffusion.detach() / terms.diffusion.detach() - 1)
-    for_rise = torch.cat([excess.new_zeros(zeros), excess])
-    for_ends = torch.cat([excess.new_full((zeros,), 1 / RECONSTRUCTION_WEIGHT), torch.ones_like(excess)])
-    torch.autograd.backward(
-        [low + (high - low) * rise.detach(), (high - low) * slope.detach()],
-        [gamma.grad * for_ends, speed.grad * for_ends],
-    )
-    span = (high - low).detach()
-    torch.autograd.backward([span * rise, span * slope], [gamma.grad * for_rise, speed.grad * for_rise])
-    return Terms(*(term.detach() for term in terms))
 
 
 class Validation:
@@ -325,8 +223,7 @@ class Run:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = plan * group["peak"]
-        rows = self.batch()
-        terms = training_step(self.model, self.ids[rows], self.mask[rows], self.generator)
+        terms = training_step(self.model, *self.batch(), self.generator)
         torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -336,23 +233,25 @@ class Run:
         return terms
 
     def batch(self):
-        """Rows of this step's texts; the order of an epoch depends on its number alone."""
-        per_epoch = len(self.ids) // self.options.batch
-        epoch, index = divmod(self.step, per_epoch)
-        order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.ids))
-        return torch.from_numpy(order[index * self.options.batch : (index + 1) * self.options.batch])
+        """Tokens and mask, each (batch, T), of this step's texts, which depend on its number alone.
 
-    def save(self, seconds, validation_loss):
-        """Write the checkpoint, and the averaged model as it is to be shipped."""
+        Most texts are short and most of their tokens would be padding, hence T is half the length most of the
+        time. Texts longer than that make up half of the batches at full length.
+        """
+        (count, length), size = self.ids.shape, self.options.batch
+        random = np.random.default_rng([self.options.seed, self.step])
+        fits = self.mask.sum(dim=1).numpy() < length // 2
+        if self.step % FULL_EVERY:
+            length //= 2
+            rows = random.choice(np.flatnonzero(fits), size)
+        else:
+            long = random.choice(np.flatnonzero(~fits), size // 2)
+            rows = random.permutation(np.concatenate([long, random.integers(count, size=size - size // 2)]))
+        return self.ids[rows, :length], self.mask[rows, :length]
+
+    def save(self, log, seconds, validation_loss):
+        """Write the averaged model as it is to be shipped, and last the checkpoint: a kill loses nothing."""
         options, out = self.options, Path(self.options.out)
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.parameters,
-            "step": self.step,
-            "generator": self.generator.get_state(),
-        }
-        save_checkpoint(self.checkpoint, state)
         card = {
             "model": "plaid-scenes",
             "data": "scenes",
@@ -364,6 +263,15 @@ class Run:
         }
         write_weights(out, self.averaged.state_dict(), config=self.config, card=card)
         write_whole(out / "tokenizer.json", self.tokenizer.to_str().encode())
+        write_whole(out / "log.csv", log.path.read_bytes())
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.parameters,
+            "step": self.step,
+            "generator": self.generator.get_state(),
+        }
+        save_checkpoint(self.checkpoint, state)
 
 
 def train(options):
@@ -396,8 +304,7 @@ def train(options):
                 noun_cosine=noun_cosine(run.averaged),
                 validation_loss=measured,
             )
-            run.save(seconds, measured)
-            write_whole(Path(options.out) / "log.csv", log.path.read_bytes())
+            run.save(log, seconds, measured)
             bar.set_postfix(
                 validation=f"{measured:.4f}", **{name: f"{value:.4f}" for name, value in means.items()}
             )
