@@ -86,8 +86,8 @@ def neighbours(point, blocks: Sequence[int], timesteps: Sequence[int]) -> list[P
 
     Source
     ------
-    Diff-Feat, Algorithm 1, step 2: "+-1 offset". The candidates printed in Tables 5 and 6 show what it means:
-    around (50, 12) and (0, 24) exactly the points given here, no diagonals.
+    Diff-Feat, Algorithm 1, step 2: "+-1 offset". The candidates printed in Tables 5 and 6 show what it means.
+    Around (50, 12) and (0, 24) they are exactly the points given here, no diagonals.
     """
     points = grid(blocks, timesteps)
     if tuple(point) not in points:
