@@ -109,8 +109,8 @@ class Page:
 def record(p, *results, cache=(), dataset=None) -> Page:
     """Write what a notebook measured to `results/<profile>/<notebook>.json`, and glue it for prose to cite.
 
-    In a notebook every result is glued under its id (rounded as it is shown, percentages as fractions: cite it
-    with the format .1%), as text with its interval under `<id>_text`, and its status under `<id>_status`.
+    In a notebook every result is glued under its id (rounded as it is shown, percentages as fractions: cite
+    it with the format .1%), as text with its interval under `<id>_text`, its status under `<id>_status`.
 
     Parameters
     ----------
