@@ -34,7 +34,8 @@ $(INSTALLED):
 	touch $@
 
 book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
-	snakemake --workflow-profile workflow/profiles/$(RUN) --config profile=$(PROFILE)
+	snakemake --workflow-profile workflow/profiles/$(RUN) --config profile=$(PROFILE) \
+	  || { [ -z "$$(ls -A .snakemake/locks 2>/dev/null)" ] || echo "If no other run is at work: make unlock"; exit 1; }
 	@echo "The book is ready: open book/_build/html/index.html in a browser."
 
 test: $(INSTALLED)  ## unit tests, every notebook against its stored output, the strict book build and its checks

@@ -14,7 +14,7 @@ STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
 
 
 def main(book, notebooks):
-    """Fill `book/notebooks` and MathJax in, then run jupyter-book; its exit status is ours."""
+    """Fill `book/notebooks` and MathJax in and run jupyter-book; print complaints, return its exit status."""
     shutil.rmtree(book / "_build", ignore_errors=True)
     shutil.rmtree(book / "notebooks", ignore_errors=True)
     (book / "notebooks").mkdir()
@@ -24,8 +24,12 @@ def main(book, notebooks):
     mathjax = next(path for path in files("sphinx-mathjax-offline") if path.name == "tex-svg-full.js")
     (book / "static" / "mathjax").mkdir(parents=True, exist_ok=True)
     shutil.copy(mathjax.locate(), book / "static" / "mathjax")
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    return subprocess.run([jupyter_book, "build", *STRICT, str(book)], check=False).returncode
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", *STRICT, book]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        lines = done.stdout.splitlines()
+        print(*[line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-50:], sep="\n")
+    return done.returncode
 
 
 if __name__ == "__main__":
