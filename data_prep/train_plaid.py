@@ -311,5 +311,6 @@ def train(options):
 
 
 if __name__ == "__main__":
+    arguments = parse_arguments()
     restart_with_fast_malloc()
-    train(parse_arguments())
+    train(arguments)
