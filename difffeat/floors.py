@@ -1,6 +1,7 @@
 """What features must beat before they mean anything: label frequency, raw pixels, a bag of words.
 
-The untrained copy of a model and the clean input are floors too; they run through `grid.measure` like any other backbone.
+The untrained copy of a model and the clean input are floors too; they run through `grid.measure` like any
+other backbone.
 """
 
 from dataclasses import dataclass
@@ -28,13 +29,18 @@ def label_frequency(splits):
 
 def raw_pixels(splits, side=16, **probing):
     """A linear probe on the pixels themselves, reduced to `side` x `side`."""
-    return _probed("raw pixels", splits, {part: _pixels(split, side) for part, split in splits.items()}, probing)
+    return _probed(
+        "raw pixels", splits, {part: _pixels(split, side) for part, split in splits.items()}, probing
+    )
 
 
 def bag_of_words(splits, **probing):
     """A linear probe on which words of the training captions a caption holds; no order, no model."""
     vectorizer = CountVectorizer(binary=True, min_df=2).fit(splits["train"].captions)
-    words = {part: vectorizer.transform(split.captions).toarray().astype(np.float32) for part, split in splits.items()}
+    words = {
+        part: vectorizer.transform(split.captions).toarray().astype(np.float32)
+        for part, split in splits.items()
+    }
     return _probed("bag of words", splits, words, probing)
 
 

@@ -1,10 +1,14 @@
 """What pages say in one line: a point and its floors as results, a mapping or a search as a table."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
 from difffeat._format import show
+from difffeat.backbones import weights_folder
 from difffeat.claims import Result, Table
+from difffeat.floors import Floor
 
 
 def best_point(name, grid, what="", *, paper=None, seeds=()):
@@ -38,6 +42,16 @@ def floors(found):
     ]
 
 
+def floor(name, grid):
+    """The best point of a grid as a floor: what a line in a figure needs."""
+    return Floor(name, *grid.at(*grid.best))
+
+
+def dots(pairs):
+    """Measured pairs as `plots.dots` draws them: {(image point, text point): (mAP, interval)}."""
+    return {(_point(image), _point(text)): (pair.test, pair.interval) for (image, text), pair in pairs.measured.items()}
+
+
 def at_best(grid):
     """(mAP, its draws) at the best point of a grid, as `claims.check` compares them."""
     row, column = grid.timesteps.index(grid.best[0]), grid.blocks.index(grid.best[1])
@@ -65,6 +79,17 @@ def listing(mapping, **shown):
     return Table(pd.DataFrame(rows, columns=heads))
 
 
+def card(name):
+    """The card of a shipped model: how it was trained, flat, as a table."""
+    content = json.loads((weights_folder(name) / "card.json").read_text())
+    return listing({**content.pop("options"), **content})
+
+
+def training_log(name):
+    """What was measured while a shipped model was trained, a DataFrame with a row per checkpoint."""
+    return pd.read_csv(weights_folder(name) / "log.csv")
+
+
 def searches(found):
     """What several searches found and what they took, as a table.
 
@@ -75,11 +100,16 @@ def searches(found):
     rows = [
         {
             "search": name,
-            "image (timestep, block)": str(tuple(result.best_pair[0])),
-            "text (timestep, block)": str(tuple(result.best_pair[1])),
+            "image (timestep, block)": _point(result.best_pair[0]),
+            "text (timestep, block)": _point(result.best_pair[1]),
             "mAP": show(result.value, "percent", 2),
             "evaluations": str(result.total),
         }
         for name, result in found.items()
     ]
     return Table(pd.DataFrame(rows))
+
+
+def _point(point):
+    """(50, 12), whatever kind of tuple it is."""
+    return f"({point[0]}, {point[1]})"
