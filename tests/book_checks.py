@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import unquote, urlsplit
 
 import nbformat
@@ -21,7 +22,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 UNWANTED = {
     "a warning": re.compile(r"\w*Warning:|Traceback \(most recent"),
     "a path": re.compile(
-        "|".join(map(re.escape, {str(ROOT), str(Path.home()) + "/", "/tmp/", "site-packages"}))
+        "|".join(map(re.escape, {str(ROOT), f"{Path.home()}/", f"{gettempdir()}/", "site-packages"}))
     ),
     "a progress bar": re.compile(r"\d+%\||\d(it|s|samples)/s\b|[█▏▎▍▌▋▊▉]"),
     "a placeholder": re.compile(r"TODO|FIXME|\bnan\b|<\w+ object at"),
