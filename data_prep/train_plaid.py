@@ -24,6 +24,7 @@ from data_prep.scenes.world import CATEGORIES
 from data_prep.training import (
     Average,
     Log,
+    card_options,
     learning_rate,
     load_checkpoint,
     restart_with_fast_malloc,
@@ -53,8 +54,8 @@ def parse_arguments():
     add = parser.add_argument
     add("--out", default=str(weights_folder("plaid-scenes")), help="where weights, config, card and log go")
     add("--run", default="runs/plaid-scenes", help="where checkpoints are kept while training")
-    add("--samples", type=int, default=260_000, help="samples to see; may be changed until the decay begins")
-    add("--decay", type=int, default=110_000, help="samples of the learning rate's final cosine decay")
+    add("--samples", type=int, default=125_000, help="samples to see; may be changed until the decay begins")
+    add("--decay", type=int, default=50_000, help="samples of the learning rate's final cosine decay")
     add("--texts", type=int, default=60_000, help="texts to train on")
     add("--data-seed", type=int, default=0)
     add("--vocabulary", type=int, default=768, help="entries of the tokenizer")
@@ -255,7 +256,7 @@ class Run:
         card = {
             "model": "plaid-scenes",
             "data": "scenes",
-            "options": vars(options),
+            "options": card_options(options),
             "steps": self.step,
             "samples": self.seen,
             "seconds": round(seconds),

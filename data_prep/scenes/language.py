@@ -81,6 +81,7 @@ COUNTS = {
     5: ("five", "many"),
     6: ("six", "many"),
 }
+PLURAL_COUNTS = {word for words in COUNTS.values() for word in words if word != "a pair of"}
 UNCHANGED_PLURALS = ("fish", "trout")
 OPENINGS = ("", "", "a photo of ", "a picture of ", "there is ", "we can see ", "an image of ")
 
@@ -117,7 +118,10 @@ def _sentence(random, scene):
             random, SYNONYMS[_pick(random, [c for c in CATEGORIES if c not in scene.categories])]
         )
     place = _pick(random, PLACE_WORDS[scene.place]) if random.random() < 0.4 else ""
-    sentence = _pick(random, OPENINGS) + body + (" " + place if place else "") + "."
+    opening = _pick(random, OPENINGS)
+    if opening == "there is " and body.split()[0] in PLURAL_COUNTS:
+        opening = "there are "
+    sentence = opening + body + (" " + place if place else "") + "."
     return sentence[0].upper() + sentence[1:]
 
 
