@@ -85,7 +85,7 @@ def test_help_names_every_default():
     run = subprocess.run(
         [sys.executable, "-m", "data_prep.train_plaid", "--help"], check=True, capture_output=True, text=True
     )
-    assert "samples to see" in run.stdout and "(default: 260000)" in run.stdout
+    assert "samples to see" in run.stdout and "(default: 64)" in run.stdout
 
 
 # The loss.
