@@ -8,4 +8,10 @@ paper, claims, plots, pages
 `profiles` stands beside them: it imports none, and gives a notebook its parameters.
 """
 
+import warnings
+
+# Without ipywidgets, libraries that we import say in a notebook that their progress bars will be text. Ours
+# never are in a notebook, and a page shows no warning.
+warnings.filterwarnings("ignore", message="IProgress not found")
+
 __version__ = "0.1.0"

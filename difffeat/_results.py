@@ -210,9 +210,11 @@ def number_status(result, dataset):
 
 def _kept(value):
     """As JSON keeps it: plain Python numbers, floats to six significant digits."""
+    if isinstance(value, Published):
+        return Published(*map(_kept, value))
     if isinstance(value, Result):
         plain = {name: getattr(value, name) for name in value.__dataclass_fields__}
-        return replace(value, **{name: _kept(field) for name, field in plain.items() if name != "paper"})
+        return replace(value, **{name: _kept(field) for name, field in plain.items()})
     if isinstance(value, dict):
         return {str(key): _kept(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

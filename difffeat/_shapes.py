@@ -32,6 +32,10 @@ from difffeat.stats import percentiles
 LEVEL = 0.95
 
 
+class TooFewPoints(ValueError):
+    """The grid is too small for a shape to be seen; the message says what it takes."""
+
+
 class Verdict(NamedTuple):
     """What was found: the number that sums it up, its interval, and the shares that decide the status."""
 
@@ -56,7 +60,7 @@ def unimodal(values, draws, points, axis):
     """
     z, noise = _compared(np.moveaxis(values, axis, 0), np.moveaxis(draws, axis + 1, 1))
     if len(z) < 3:
-        raise ValueError(f"a peak needs at least 3 points on a curve, got {len(z)}")
+        raise TooFewPoints(f"at least 3 points on a curve for a peak, got {len(z)}")
     dips = [np.minimum(z[:j, j].max(axis=0), z[j + 1 :, j].max(axis=0)) for j in range(1, len(z) - 1)]
     rise_and_fall = np.minimum(z[:, 0], z[:, -1])[:, _best_curve(values, axis)]
     best = [np.unravel_index(grid.argmax(), values.shape)[axis] for grid in (values, *draws)]
@@ -73,7 +77,7 @@ def monotone(values, draws, axis, rising):
     ordered = np.moveaxis(values, axis, 0)[order], np.moveaxis(draws, axis + 1, 1)[:, order]
     z, noise = _compared(*ordered)
     if len(z) < 2:
-        raise ValueError(f"a trend needs at least 2 points on a curve, got {len(z)}")
+        raise TooFewPoints(f"at least 2 points on a curve for a trend, got {len(z)}")
     curve = _best_curve(values, axis)
     back = max(z[i, j].max() for j in range(1, len(z)) for i in range(j))
     ends, ends_draws = (
@@ -94,8 +98,8 @@ def within(values, draws, points, axis, low, high):
     points = np.asarray(points)
     inside = (points >= low) & (points <= high)
     if inside.all() or not inside.any():
-        raise ValueError(
-            f"points {points.tolist()} must lie both inside and outside of {low:.3g} to {high:.3g}"
+        raise TooFewPoints(
+            f"points inside and outside of {low:.3g} to {high:.3g}, got {points.round(2).tolist()}"
         )
     z = z[:, :, 0]
     where = points[[profile.argmax(), *profile_draws.argmax(axis=1)]]

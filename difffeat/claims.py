@@ -27,7 +27,7 @@ from difffeat._claims_list import CLAIMS, Claim, numbers
 from difffeat._differences import Difference, differences
 from difffeat._format import MISSING, decimals, show, show_difference, show_interval
 from difffeat._results import Page, Result, cache_id, comparable, number_status, read, read_all, record
-from difffeat._shapes import Verdict
+from difffeat._shapes import TooFewPoints, Verdict
 from difffeat._table import Table
 from difffeat.paper import Published
 
@@ -76,7 +76,8 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
     Returns
     -------
     Result
-        With the claim's status, the shares behind it, and the paper's number by the same test.
+        With the claim's status, the shares behind it, and the paper's number by the same test. Where the
+        grid is too small to show the shape, the status says what it takes.
 
     Raises
     ------
@@ -87,17 +88,16 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
     if claim.test is None:
         raise ValueError(f"{claim.id} is a number, not a trend; record Result({claim.result!r}, ...)")
     arrays = [_checked(claim.id, numbers(given)) for given in measured]
-    verdict = claim.test(*arrays, **options)
+    about = dict(id=claim.id, what=claim.text, metric=claim.metric, unit=claim.unit)
+    about |= dict(paper=_published(claim, table), seeds=tuple(seeds), draws=len(arrays[0].draws))
+    try:
+        verdict = claim.test(*arrays, **options)
+    except TooFewPoints as needs:  # a page run on part of the grid still records what it did measure
+        return Result(**about, value=None, status=f"not run (needs {needs})")
     return Result(
-        id=claim.id,
+        **about,
         value=verdict.value,
         interval=verdict.interval,
-        what=claim.text,
-        metric=claim.metric,
-        unit=claim.unit,
-        paper=_published(claim, table),
-        seeds=tuple(seeds),
-        draws=len(arrays[0].draws),
         support=verdict.support,
         against=verdict.against,
         status=verdict.status,

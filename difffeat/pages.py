@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from difffeat import stats
 from difffeat._format import show
 from difffeat.backbones import weights_folder
 from difffeat.claims import Result, Table
@@ -61,6 +62,13 @@ def at_best(grid):
 def mean_of(grid):
     """(mAP averaged over the points of a grid, its draws): how Table 4 sums up a grid."""
     return np.mean(grid.mean), grid.draws.mean(axis=(1, 2))
+
+
+def mean_result(name, grid, what, *, paper=None, seeds=()):
+    """The mAP averaged over the points of a grid, as a result."""
+    value, draws = mean_of(grid)
+    interval = stats.percentiles(draws)
+    return Result(name, float(value), interval, what, paper=paper, seeds=tuple(seeds), draws=len(draws))
 
 
 def listing(mapping, **shown):

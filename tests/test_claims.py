@@ -135,8 +135,8 @@ def test_the_middle_of_the_model():
     assert late.status == "differs" and late.value >= 9 / 12
     edge = check("image_best_in_middle", measured(np.roll(grid, 3, axis=1), noise=4.0), depth=12)
     assert edge.status == "inconclusive"
-    with pytest.raises(ValueError, match="both inside and outside"):
-        check("image_best_in_middle", measured(grid[:, 4:7]), depth=100)
+    nowhere = check("image_best_in_middle", measured(grid[:, 4:7]), depth=100)
+    assert nowhere.status.startswith("not run (needs points inside and outside of")
 
 
 def test_the_same_block_at_every_timestep():
@@ -184,10 +184,25 @@ def test_what_cannot_be_checked_is_an_error():
         ("fusion_map_coco", grid, "is a number, not a trend; record Result..fusion_addition_map"),
         ("image_unimodal_in_block", (np.zeros((3, 3)), np.zeros((5, 3, 2))), "need draws"),
         ("image_unimodal_in_block", measured(np.full((3, 3), np.nan)), "not finite"),
-        ("image_unimodal_in_block", measured(np.zeros((3, 2))), "at least 3 points"),
     ]:
         with pytest.raises(ValueError, match=message):
             check(name, given)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "options", "needs"),
+    [
+        ("image_unimodal_in_block", (3, 2), {}, "at least 3 points on a curve for a peak, got 2"),
+        ("text_rises_with_block", (3, 1), {}, "at least 2 points on a curve for a trend"),
+        ("image_best_in_middle", (3, 2), {"depth": 28}, "points inside and outside of"),
+    ],
+)
+def test_a_grid_too_small_for_a_claim_is_still_a_page(tmp_path, name, shape, options, needs):
+    result = check(name, measured(np.zeros(shape), noise=0.1), **options)
+    page = claims.record(settings(tmp_path), result)
+    assert result.value is None and result.status.startswith(f"not run (needs {needs}")
+    assert claims.read(tmp_path / "scenes" / "20_probe_image_grid.json") == page
+    assert list(claims.compare(page).frame["ours"]) == ["–"]
 
 
 def page_results():
