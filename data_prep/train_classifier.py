@@ -110,8 +110,8 @@ def main():
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", default=str(weights_folder(NAME)), help="where the weights and the card go")
-    parser.add_argument("--images", type=int, default=20_000, help="scenes drawn for training")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--images", type=int, default=12_000, help="scenes drawn for training")
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--data-seed", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)

@@ -38,7 +38,8 @@ def html():
     shutil.copytree(
         ROOT / "book", folder / "book", ignore=shutil.ignore_patterns("_build", "notebooks", "mathjax")
     )
-    command = [sys.executable, ROOT / "workflow" / "compile_book.py", folder / "book", ROOT / "notebooks"]
+    sources = [folder / "book", ROOT / "notebooks", ROOT / "results" / "scenes"]
+    command = [sys.executable, ROOT / "workflow" / "compile_book.py", *sources]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     return folder / "book" / "_build" / "html"

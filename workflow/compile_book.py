@@ -1,4 +1,4 @@
-"""Compile the book from executed notebooks: `python workflow/compile_book.py book build/notebooks/scenes`.
+"""Compile the book: `python workflow/compile_book.py book build/notebooks/scenes build/results/scenes`.
 
 Strict: a warning is an error. Needs no network. Everything is built anew, for an incremental build keeps
 numbers that were glued from an older notebook.
@@ -10,16 +10,23 @@ import sys
 from importlib.metadata import files
 from pathlib import Path
 
+import nbformat
+
+from difffeat import claims
+
 STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
 
 
-def main(book, notebooks):
+def main(book, notebooks, results):
     """Fill `book/notebooks` and MathJax in and run jupyter-book; print complaints, return its exit status."""
     shutil.rmtree(book / "_build", ignore_errors=True)
     shutil.rmtree(book / "notebooks", ignore_errors=True)
     (book / "notebooks").mkdir()
     for notebook in sorted(notebooks.glob("*.ipynb")):
-        shutil.copy(notebook, book / "notebooks")
+        page = nbformat.read(notebook, 4)
+        title, _, text = page.cells[0].source.partition("\n")
+        page.cells[0].source = f"{title}\n\n{provenance(results / f'{notebook.stem}.json')}\n{text}"
+        nbformat.write(page, book / "notebooks" / notebook.name)
     # One file with all of TeX, drawn as SVG: other builds of MathJax load fonts or packages when needed.
     mathjax = next(path for path in files("sphinx-mathjax-offline") if path.name == "tex-svg-full.js")
     (book / "static" / "mathjax").mkdir(parents=True, exist_ok=True)
@@ -32,5 +39,14 @@ def main(book, notebooks):
     return done.returncode
 
 
+def provenance(path):
+    """The line under a page's title: which profile, code, features and libraries its numbers came from."""
+    page = claims.read(path)
+    versions = ", ".join(f"{name} {version}" for name, version in page.versions.items())
+    parts = [f"profile {page.profile}", f"commit {page.commit[:10]}" if page.commit else "no commit"]
+    parts += [f"features {', '.join(page.cache)}"] if page.cache else []
+    return f'<p class="provenance">Measured with {" · ".join([*parts, versions])}</p>\n'
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(*map(Path, sys.argv[1:])))
