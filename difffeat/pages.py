@@ -48,9 +48,19 @@ def floor(name, grid):
     return Floor(name, *grid.at(*grid.best))
 
 
+def gains(name, grid, found):
+    """How many times each floor's mAP the best point has: `<name>_over_<floor>`."""
+    best, _ = grid.at(*grid.best)
+    return [
+        Result(f"{name}_over_{floor.name.replace(' ', '_')}", best / floor.value, metric="ratio", unit="")
+        for floor in found
+    ]
+
+
 def dots(pairs):
     """Measured pairs as `plots.dots` draws them: {(image point, text point): (mAP, interval)}."""
-    return {(_point(image), _point(text)): (pair.test, pair.interval) for (image, text), pair in pairs.measured.items()}
+    measured = pairs.measured.items()
+    return {(_point(image), _point(text)): (pair.test, pair.interval) for (image, text), pair in measured}
 
 
 def at_best(grid):
