@@ -52,7 +52,7 @@ def splits(settings) -> dict[str, Split]:
 
 def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelled=True):
     """The generated scenes, drawn on the first call; `counts` gives the images per part."""
-    from data_prep.scenes import generate
+    from data_prep.scenes import VERSION, generate
 
     folder = ROOT / (folder or Path(os.environ.get("DIFFFEAT_CACHE", "cache")) / "scenes" / "data")
     instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
@@ -63,6 +63,13 @@ def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelle
     prepared = _prepared(
         folder, "scenes", {part: part for part in PARTS}, caption=caption, unlabelled=unlabelled
     )
+    info = json.loads((folder / "annotations" / "captions_test.json").read_text())["info"]
+    for what, wanted in (("seed", seed), ("version", VERSION)):
+        if info.get(what) != wanted:
+            raise ValueError(
+                f"{folder} holds scenes of {what} {info.get(what)}, {wanted} is asked for: "
+                f"delete that folder to have them drawn again, or name another"
+            )
     for part, count in (counts or {}).items():
         if len(prepared[part]) != count:
             raise ValueError(

@@ -203,7 +203,7 @@ def losses(series, *, x=None, x_label="epoch", metric="training loss", logarithm
     page.legend(loc="outside upper center", ncols=min(len(series), 3))
     ends = sorted(series, key=lambda name: series[name][-1])
     words = [f"{name} from {series[name][0]:.3g} to {series[name][-1]:.3g}" for name in ends]
-    alt = f"Curves of {metric} over {x_label}s, the lowest at the end first: {'; '.join(words)}."
+    alt = f"Curves of {metric} over {x_label}, the lowest at the end first: {'; '.join(words)}."
     return finished(page, alt, _loss_table(series, places, x_label))
 
 

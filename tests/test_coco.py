@@ -174,6 +174,21 @@ def test_changed_annotations_are_read_again(scenes):
         path.write_text(before)
 
 
+@pytest.mark.parametrize(("field", "other"), [("seed", 7), ("version", "0")])
+def test_scenes_of_another_seed_or_version_are_not_taken_for_these(scenes, field, other):
+    settings, _ = scenes
+    path = Path(settings["folder"]) / "annotations" / "captions_test.json"
+    content = json.loads(path.read_text())
+    before = json.dumps(content)
+    content["info"][field] = other
+    path.write_text(json.dumps(content))
+    try:
+        with pytest.raises(ValueError, match=f"holds scenes of {field} {other}, .* is asked for: delete"):
+            data_prep.splits(settings)
+    finally:
+        path.write_text(before)
+
+
 def test_scenes_of_other_counts_are_not_taken_for_these(scenes):
     settings, _ = scenes
     with pytest.raises(ValueError, match="holds 12 scenes for train, 99 are asked for: delete that folder"):
