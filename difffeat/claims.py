@@ -49,7 +49,7 @@ __all__ = [
     "table",
 ]
 NAMES = {"coco": "MS-COCO", "vg500": "VG500", "ag_news": "AG News"}  # data sets as the paper writes them
-COLUMNS = ["claim", "source", "dataset", "metric", "paper", "ours", "interval", "difference", "status"]
+COLUMNS = ["claim", "status", "paper", "ours", "interval", "difference", "metric", "source", "dataset"]
 
 
 def check(claim, *measured, table=5, seeds=(), **options) -> Result:
@@ -114,7 +114,7 @@ def compare(page) -> Table:
     Returns
     -------
     Table
-        Columns claim, source, dataset, metric, paper, ours, interval, difference, status.
+        Columns claim, status, paper, ours, interval, difference, metric, source, dataset.
     """
     rows = [_row(page, result) for result in page.results if result.paper]
     return Table(pd.DataFrame(rows, columns=COLUMNS))
@@ -133,7 +133,7 @@ def table(folder) -> Table:
         As `compare`, with the shares for and against in one column; a claim links to the page that shows it.
     """
     pages = read_all(folder)
-    columns = [*COLUMNS[:-1], "for / against", "status"]
+    columns = [*COLUMNS[:5], "for / against", *COLUMNS[5:]]
     absent = dict.fromkeys(columns, MISSING)
     rows, links = [], {}
     for claim in CLAIMS:

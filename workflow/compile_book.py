@@ -24,6 +24,7 @@ def main(book, notebooks, results):
     (book / "notebooks").mkdir()
     for notebook in sorted(notebooks.glob("*.ipynb")):
         page = nbformat.read(notebook, 4)
+        page.cells = [cell for cell in page.cells if not names_only_profile(cell)]
         title, _, text = page.cells[0].source.partition("\n")
         page.cells[0].source = f"{title}\n\n{provenance(results / f'{notebook.stem}.json')}\n{text}"
         nbformat.write(page, book / "notebooks" / notebook.name)
@@ -37,6 +38,12 @@ def main(book, notebooks, results):
         lines = done.stdout.splitlines()
         print(*[line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-50:], sep="\n")
     return done.returncode
+
+
+def names_only_profile(cell):
+    """Whether a cell is papermill's and sets no parameter but the profile."""
+    injected = "injected-parameters" in cell.metadata.get("tags", [])
+    return injected and all(line.startswith(("#", "profile =")) for line in cell.source.splitlines() if line)
 
 
 def provenance(path):
