@@ -38,9 +38,10 @@ book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
 	  || { [ -z "$$(ls -A .snakemake/locks 2>/dev/null)" ] || echo "If no other run is at work: make unlock"; exit 1; }
 	@echo "The book is ready: open book/_build/html/index.html in a browser."
 
-test: $(INSTALLED)  ## unit tests, every notebook against its stored output, the strict book build and its checks
+# The workflow fills the cache with all cores first; one thread each, for sums that add up in the same order.
+test: book  ## unit tests, every notebook against its stored output, the strict book build and its checks
 	rm -rf build/test
-	DIFFFEAT_RESULTS=build/test/results python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 1800 \
+	OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 1800 \
 	  --nbval-sanitize-with tests/nbval.cfg tests notebooks tests/results_checks.py tests/book_checks.py
 
 keep: $(INSTALLED)  ## take the outputs and results of the last run over into notebooks/, results/ and README.md

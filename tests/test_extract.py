@@ -195,7 +195,7 @@ def test_full_disk_keeps_complete_shards_and_says_how_to_go_on(images, dit, tmp_
         ({"blocks": [1, 4]}, r"block 4 is out of range: dit-tiny has blocks 0 \(embedding\) to 3"),
         ({"blocks": [-1]}, "block -1 is out of range"),
         ({"blocks": []}, "no blocks were asked for"),
-        ({"timesteps": [0, 1000]}, "timestep 1000 is out of range: the clock .* from 0 .* to 999"),
+        ({"timesteps": [0, 1000]}, "timestep 1000 is out of range: whole steps from 0 .* to 999"),
         ({"timesteps": [-5]}, "timestep -5 is out of range"),
         ({"timesteps": []}, "no timesteps were asked for"),
         ({"condition": 1000}, "timestep 1000 is out of range"),

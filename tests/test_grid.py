@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny
 
 from difffeat import datasets, extract, floors, fusion, grid, metrics, probe
 from difffeat.pairs import Pairs
-from tests import tiny
 
 POINTS = dict(blocks=[0, 1, 2], timesteps=[0, 100])
 QUICK = dict(resamples=20, probing=dict(epochs=3))
