@@ -168,7 +168,12 @@ def test_the_rise_of_gamma_learns_to_even_out_the_loss():
     """With the network held still, only the schedule moves: the spread of the loss over t must shrink."""
     torch.manual_seed(0)
     model, generator = tiny.plaid(width=32), torch.Generator().manual_seed(0)
-    texts = ["cat sits here", "dog runs there", "cow sleeps", "dog sits"] * 64  # many: the gradient of a variance is noisy
+    texts = [
+        "cat sits here",
+        "dog runs there",
+        "cow sleeps",
+        "dog sits",
+    ] * 64  # many: the gradient of a variance is noisy
     ids, mask = model.tokenize(texts)
     schedule = [model.schedule.W1, model.schedule.b1, model.schedule.W2]
     optimizer = torch.optim.Adam(schedule, lr=5e-2)
@@ -179,7 +184,9 @@ def test_the_rise_of_gamma_learns_to_even_out_the_loss():
         slope = model.schedule.rise(t)[1] * (model.schedule.gamma_1 - model.schedule.gamma_0)
         drawn = torch.randn(8, 64, 6, 4, generator=torch.Generator().manual_seed(1))
         weights, gamma = token_weights(mask[:64]), model.schedule(t)
-        losses = [loss_terms(model, ids[:64], weights, slice(0, None), gamma, slope, noise)[1] for noise in drawn]
+        losses = [
+            loss_terms(model, ids[:64], weights, slice(0, None), gamma, slope, noise)[1] for noise in drawn
+        ]
         smooth = torch.stack(losses).mean(0).unfold(0, 8, 8).mean(1)
         return float(smooth.std() / smooth.mean())
 
