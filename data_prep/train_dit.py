@@ -157,8 +157,8 @@ def train(options):
         "image_side": SIDE,
     }
     torch.manual_seed(options.seed)
-    model = DiT(**{name: value for name, value in config.items() if name != "image_side"})
-    averaged = DiT(**{name: value for name, value in config.items() if name != "image_side"})
+    model = DiT(**config)
+    averaged = DiT(**config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01)
     average, generator, step = Average(model), torch.Generator().manual_seed(options.seed), 0
 

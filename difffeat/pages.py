@@ -81,20 +81,19 @@ def mean_result(name, grid, what, *, paper=None, seeds=()):
     return Result(name, float(value), interval, what, paper=paper, seeds=tuple(seeds), draws=len(draws))
 
 
-def listing(mapping, **shown):
+def listing(mapping, *, name="what", value="value"):
     """A mapping as a table of two columns.
 
     Parameters
     ----------
     mapping : dict
-    **shown : heads of the columns by place, `name` and `value`
+    name, value : str, heads of the columns
     """
-    heads = [shown.get("name", "what"), shown.get("value", "value")]
     rows = [
-        (key, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-        for key, value in mapping.items()
+        (key, ", ".join(map(str, held)) if isinstance(held, list | tuple) else str(held))
+        for key, held in mapping.items()
     ]
-    return Table(pd.DataFrame(rows, columns=heads))
+    return Table(pd.DataFrame(rows, columns=[name, value]))
 
 
 def card(name):

@@ -58,7 +58,7 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
             for chunk in pool.map(draw, starts):
                 records += chunk
                 bar.update(len(chunk))
-            _write_annotations(folder, split, seed, records)
+            _write_annotations(folder, split, seed, side, records)
     return folder
 
 
@@ -100,11 +100,9 @@ def _run_lengths(mask):
     return np.diff(np.concatenate([[0], edges, [len(flat) - 1]])).tolist()
 
 
-def _write_annotations(folder, split, seed, records):
-    side = None
+def _write_annotations(folder, split, seed, side, records):
     images, instances, captions = [], [], []
     for index, scene, sentences, things in records:
-        side = side or _side(folder / split / file_name(index))
         images.append({"id": index + 1, "file_name": file_name(index), "width": side, "height": side})
         for thing, (box, counts, area) in zip(scene.things, things, strict=True):
             instances.append(
@@ -133,13 +131,6 @@ def _write_annotations(folder, split, seed, records):
     )
     body = {"info": info, "images": images, "annotations": instances, "categories": categories}
     _write_json(annotations / f"instances_{split}.json", body)
-
-
-def _side(path):
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return image.width
 
 
 def _write_json(path, body):
