@@ -1,6 +1,6 @@
 """Train `dit-scenes`, the image backbone of the scenes profile, from scratch.
 
-A 12-block DiT on whitened patch-PCA latents of scenes drawn for it (the probes' training images are among
+A 12-block DiT on patch-PCA latents of scenes drawn for it (the probes' training images are among
 them, the validation and test images are not). The paper's schedule: DDPM, T = 1000, linear betas;
 unconditional through the null label. Stopped at any time, the same command goes on from the last checkpoint.
 """
@@ -50,16 +50,19 @@ def parse_arguments():
     parser.add_argument(
         "--samples",
         type=int,
-        default=225_000,
+        default=600_000,
         help="samples to see in all; may be changed until the decay begins",
     )
     parser.add_argument(
-        "--decay", type=int, default=80_000, help="samples of the final cosine decay of the learning rate"
+        "--decay", type=int, default=200_000, help="samples of the final cosine decay of the learning rate"
     )
     parser.add_argument("--images", type=int, default=60_000, help="scenes drawn for training")
     parser.add_argument("--data-seed", type=int, default=0)
     parser.add_argument(
-        "--channels", type=int, default=24, help="PCA components kept of each 8x8 pixel patch"
+        "--channels", type=int, default=20, help="PCA components kept of each 8x8 pixel patch"
+    )
+    parser.add_argument(
+        "--whitening", type=float, default=0.5, help="of the components: 1 for equal variances, 0 for none"
     )
     parser.add_argument("--width", type=int, default=96)
     parser.add_argument("--depth", type=int, default=12)
@@ -67,7 +70,7 @@ def parse_arguments():
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0, help="of initialisation, batch order and noise")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=500, help="steps between checkpoints")
     return parser.parse_args()
 
@@ -94,9 +97,10 @@ def prepare_latents(options):
     """
     folder = Path(options.run)
     folder.mkdir(parents=True, exist_ok=True)
-    path, chunk = folder / f"latents-{options.data_seed}-{options.images}-{options.channels}.npy", 500
+    kind = f"{options.data_seed}-{options.images}-{options.channels}-{options.whitening}"
+    path, chunk = folder / f"latents-{kind}.npy", 500
     fitted = to_unit(draw(options.data_seed, 0, min(4000, options.images)))
-    pca = PatchPCA.fit(fitted, patch=PATCH, channels=options.channels)
+    pca = PatchPCA.fit(fitted, patch=PATCH, channels=options.channels, whitening=options.whitening)
     if not path.exists():
         starts = range(0, options.images, chunk)
         partial_path = path.with_suffix(".partial.npy")

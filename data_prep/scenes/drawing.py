@@ -7,7 +7,7 @@ model, to tell things apart.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from data_prep.scenes.world import PLACES, rng
+from data_prep.scenes.world import GROUNDS, HORIZON, SKIES, rng
 
 SUPERSAMPLE = 3
 TRUNK, LEAF, GLASS, TYRE, FLAME, SKIN = (
@@ -216,7 +216,7 @@ def render(scene, side=64):
     """
     random = rng(scene.seed, scene.index, 1)
     fine = side * SUPERSAMPLE
-    picture = _backdrop(random, PLACES[scene.place], fine)
+    picture = _backdrop(random, fine)
     coverage = np.zeros((len(scene.things), side, side), np.float32)
     for number, thing in enumerate(scene.things):
         silhouette = _draw(picture, thing, fine)
@@ -229,16 +229,19 @@ def render(scene, side=64):
     return Image.fromarray(pixels.astype(np.uint8)), coverage > 0.5
 
 
-def _backdrop(random, place, fine):
-    """Two zones of smooth low-contrast texture, meeting at the horizon."""
-    horizon = int(fine * np.clip(place.horizon + random.normal(0, 0.03), 0.2, 0.9))
+def _backdrop(random, fine):
+    """Any sky over any ground, smooth zones of low-contrast texture that meet at the horizon."""
+    sky, ground = (
+        colours[random.integers(len(colours))] for colours in (list(SKIES.values()), list(GROUNDS.values()))
+    )
+    horizon = int(fine * np.clip(HORIZON + random.normal(0, 0.04), 0.2, 0.9))
     texture = Image.fromarray(random.normal(0, 7, (6, 6)).astype(np.float32)).resize(
         (fine, fine), Image.BICUBIC
     )
     zones = np.zeros((fine, fine, 3), np.float32)
-    zones[:horizon] = np.array(place.above) + random.normal(0, 8, 3)
+    zones[:horizon] = np.array(sky) + random.normal(0, 8, 3)
     zones[:horizon] += np.linspace(-14, 12, horizon)[:, None, None]  # lighter towards the horizon
-    zones[horizon:] = np.array(place.below) + random.normal(0, 8, 3)
+    zones[horizon:] = np.array(ground) + random.normal(0, 8, 3)
     zones += np.asarray(texture)[..., None]
     return Image.fromarray(np.clip(zones, 0, 255).astype(np.uint8))
 

@@ -63,9 +63,9 @@ PHRASES = {
 PLACE_WORDS = {
     "meadow": ("in a meadow", "on the grass"),
     "town": ("in the street", "in town"),
-    "sea": ("at sea", "by the shore"),
-    "night": ("at night", "in the dark"),
-    "kitchen": ("on a table", "in a kitchen"),
+    "sea": ("on the beach", "by the shore"),
+    "hills": ("in the hills", "on a hill"),
+    "kitchen": ("at home", "for breakfast"),
     "fair": ("at a fair", "at a party"),
 }
 MISLEADING_COLOUR = {

@@ -1,8 +1,9 @@
 """The world of `scenes`: categories, places, colours, and how one scene is laid out.
 
-A scene is drawn from a place (meadow, town, sea, night, kitchen, fair). The place decides which categories
+A scene is drawn from a place (meadow, town, sea, hills, kitchen, fair). The place decides which categories
 are likely, so that labels co-occur as they do in photographs, and four categories stay under one per cent of
-the images. Everything here is a pure function of `(seed, index)`: the same image comes out in any process, in
+the images. Sky and ground are drawn apart from it: a backdrop tells nothing about what stands before it, so
+that labels cannot be read off a picture's mean colours. Everything here is a pure function of `(seed, index)`: the same image comes out in any process, in
 any order.
 """
 
@@ -63,61 +64,43 @@ AIRBORNE = {"sun", "moon", "cloud", "bird", "balloon", "rocket"}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a scene is set: its share of images, backdrop colours, horizon, weights of the categories."""
+    """Where a scene is set: its share of images, and the weights of the categories there."""
 
     share: float
-    above: tuple
-    below: tuple
-    horizon: float
     weights: dict
 
 
 PLACES = {
     "meadow": Place(
         0.28,
-        (168, 208, 236),
-        (134, 184, 104),
-        0.60,
         dict(
             tree=5, flower=4, sun=3, cloud=3, bird=2, cat=1.2, house=0.8, snail=0.09, balloon=0.3, apple=0.4
         ),
     ),
-    "town": Place(
-        0.24,
-        (186, 204, 222),
-        (168, 162, 158),
-        0.64,
-        dict(house=5, car=4, tree=2, cloud=1.6, cat=1, flag=0.9, bird=0.8, castle=0.07),
-    ),
-    "sea": Place(
-        0.16,
-        (178, 216, 234),
-        (86, 146, 190),
-        0.50,
-        dict(boat=4, fish=4, sun=1.6, cloud=1.6, bird=1.4, flag=0.3),
-    ),
-    "night": Place(
-        0.10,
-        (46, 50, 92),
-        (58, 70, 80),
-        0.66,
-        dict(moon=5, house=2, tree=1.5, cloud=1, cat=1, castle=0.12, rocket=0.16),
-    ),
-    "kitchen": Place(
-        0.17,
-        (232, 216, 190),
-        (188, 146, 106),
-        0.58,
-        dict(cup=5, bottle=3.5, apple=3, flower=1, cat=0.5, fish=0.5, cake=0.12),
-    ),
-    "fair": Place(
-        0.05,
-        (216, 196, 226),
-        (156, 190, 130),
-        0.66,
-        dict(balloon=4, flag=3, cloud=1, tree=1, car=0.6, cake=0.12, rocket=0.08),
-    ),
+    "town": Place(0.24, dict(house=5, car=4, tree=2, cloud=1.6, cat=1, flag=0.9, bird=0.8, castle=0.07)),
+    "sea": Place(0.16, dict(boat=4, fish=4, sun=1.6, cloud=1.6, bird=1.4, flag=0.3)),
+    "hills": Place(0.10, dict(moon=5, house=2, tree=1.5, cloud=1, cat=1, castle=0.12, rocket=0.16)),
+    "kitchen": Place(0.17, dict(cup=5, bottle=3.5, apple=3, flower=1, cat=0.5, fish=0.5, cake=0.12)),
+    "fair": Place(0.05, dict(balloon=4, flag=3, cloud=1, tree=1, car=0.6, cake=0.12, rocket=0.08)),
 }
+
+SKIES = {
+    "day": (172, 210, 236),
+    "overcast": (196, 202, 208),
+    "dusk": (238, 186, 150),
+    "dawn": (226, 204, 230),
+    "night": (58, 62, 108),
+    "haze": (236, 222, 194),
+}
+GROUNDS = {
+    "grass": (134, 184, 104),
+    "stone": (166, 162, 160),
+    "sand": (222, 202, 150),
+    "water": (92, 150, 192),
+    "earth": (172, 128, 94),
+    "snow": (230, 234, 240),
+}
+HORIZON = 0.6  # from the top, as a share of the image's height
 
 COUNT_SHARE = (0.24, 0.33, 0.23, 0.12, 0.05, 0.03)  # share of scenes with 1, 2, ... 6 objects
 SIZE = (
@@ -186,12 +169,12 @@ def layout(seed, index):
     for number in range(count):
         repeat = number > 0 and random.random() < 0.15  # so that captions can count: "two trees"
         category = things[-1].category if repeat else _choice(random, list(weights), list(weights.values()))
-        if thing := _place_thing(random, category, place, SIZE[count - 1], things):
+        if thing := _place_thing(random, category, SIZE[count - 1], things):
             things.append(thing)
     return Scene(seed, index, place, tuple(sorted(things, key=lambda thing: thing.y + thing.size)))
 
 
-def _place_thing(random, category, place, size, others):
+def _place_thing(random, category, size, others):
     """A thing at a free spot, or None when twelve tries found none (the first thing always fits)."""
     colour = TYPICAL_COLOUR[category] if random.random() < TYPICAL_SHARE else _choice(random, list(COLOURS))
     rgb = tuple(np.clip(np.array(COLOURS[colour]) + random.normal(0, 9, 3), 0, 255).tolist())
@@ -199,13 +182,12 @@ def _place_thing(random, category, place, size, others):
     shape = dict(
         stretch=random.uniform(0.9, 1.12), turn=random.normal(0, 0.07), flip=int(random.choice((-1, 1)))
     )
-    horizon = PLACES[place].horizon
     for _ in range(12):
         x = random.uniform(size * 0.8, 1 - size * 0.8)
         if category in AIRBORNE:
-            y = random.uniform(size * 0.9, max(size, horizon - 0.35 * size))
+            y = random.uniform(size * 0.9, max(size, HORIZON - 0.35 * size))
         else:
-            y = random.uniform(horizon - 0.2 * size, max(horizon, 1 - 0.9 * size))
+            y = random.uniform(HORIZON - 0.2 * size, max(HORIZON, 1 - 0.9 * size))
         thing = Thing(category, colour, rgb, x, y, size, **shape)
         if all(_overlap(thing, other) <= MAX_OVERLAP for other in others):
             return thing

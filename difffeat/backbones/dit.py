@@ -199,16 +199,16 @@ def _from_official_names(state):
 
 
 class PatchPCA:
-    """Latents of small images: whitened principal components of square pixel patches.
+    """Latents of small images: principal components of square pixel patches, partly whitened.
 
-    Whitening gives every component the variance that the schedule expects of a latent. What the dropped
-    components held (fine texture) is lost, as in a VAE.
+    Together the components have the variance that the schedule expects of a latent, 1. What the dropped ones
+    held (fine texture) is lost, as in a VAE.
 
     Parameters
     ----------
     mean : Tensor of shape (3 patch^2,)
     basis : Tensor of shape (3 patch^2, C), orthonormal columns
-    scale : Tensor of shape (C,), standard deviation along each column
+    scale : Tensor of shape (C,), by which each column's component is divided
     """
 
     def __init__(self, mean, basis, scale):
@@ -216,8 +216,13 @@ class PatchPCA:
         self.patch = round((len(mean) / 3) ** 0.5)
 
     @classmethod
-    def fit(cls, pixels, *, patch, channels):
-        """Components of pixels (N, 3, S, S) in [-1, 1], the `channels` with most variance."""
+    def fit(cls, pixels, *, patch, channels, whitening=1.0):
+        """Components of pixels (N, 3, S, S) in [-1, 1], the `channels` with most variance.
+
+        `whitening` 1 gives all components the same variance, 0 leaves their variances as they are, one half
+        takes the square root: what is coarse then stands out of the noise before what is fine, as in pixels,
+        but the fine is not lost among the coarse.
+        """
         patches = (
             functional.unfold(pixels, patch, stride=patch).transpose(1, 2).flatten(0, 1).double()
         )  # (N T, 3 patch^2)
@@ -226,7 +231,8 @@ class PatchPCA:
         variance, basis = variance.flip(0)[:channels], basis.flip(1)[:, :channels]
         # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
         basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
-        return cls(mean.float(), basis.float(), variance.sqrt().float())
+        scale = (variance**whitening * (variance ** (1 - whitening)).mean()).sqrt()
+        return cls(mean.float(), basis.float(), scale.float())
 
     def encode(self, pixels):
         """Pixels (N, 3, S, S) in [-1, 1] to latents (N, C, S / patch, S / patch)."""
