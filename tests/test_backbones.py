@@ -213,6 +213,24 @@ def test_patch_pca_whitens_and_with_all_components_loses_nothing(tmp_path):
     torch.testing.assert_close(PatchPCA.load(tmp_path / "latents.safetensors").encode(pixels(images, 16)), z)
 
 
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_patch_pca_whitens_as_far_as_it_is_told(whitening):
+    images = [Image.fromarray(noise) for noise in _uneven_noise()]
+    z = PatchPCA.fit(pixels(images, 16), patch=4, channels=8, whitening=whitening).encode(pixels(images, 16))
+    variance = z.square().mean(dim=(0, 2, 3))
+    own = PatchPCA.fit(pixels(images, 16), patch=4, channels=8).scale.square()
+    expected = own ** (1 - whitening)
+    torch.testing.assert_close(variance, expected / expected.mean(), rtol=1e-3, atol=0)
+
+
+def _uneven_noise():
+    """40 pictures whose patches vary much in some directions and little in others."""
+    random = np.random.default_rng(0)
+    coarse = random.normal(0, 40, (40, 4, 4, 3)).repeat(4, axis=1).repeat(4, axis=2)
+    fine = random.normal(0, 12, (40, 16, 16, 3))
+    return np.clip(128 + coarse + fine, 0, 255).astype(np.uint8)
+
+
 def test_patch_pca_puts_a_patch_where_it_was():
     model = tiny.dit()
     image = Image.new("RGB", (16, 16), (128, 128, 128))

@@ -77,9 +77,9 @@ def test_captions_without_drawing_are_those_on_disk(drawn):
     captions = json.loads((drawn / "annotations" / "captions_val.json").read_text())["annotations"]
     instances = json.loads((drawn / "annotations" / "instances_val.json").read_text())["annotations"]
     first = FIRST_INDEX["val"]
-    for row, (caption, labels) in enumerate(scenes.captions(0, first, first + COUNTS["val"])):
+    for row, (sentences, labels) in enumerate(scenes.captions(0, first, first + COUNTS["val"])):
         image_id = first + row + 1
-        assert caption == captions[5 * row]["caption"]
+        assert list(sentences) == [entry["caption"] for entry in captions[5 * row : 5 * row + 5]]
         on_disk = {a["category_id"] - 1 for a in instances if a["image_id"] == image_id}
         assert labels == sorted(on_disk)
 

@@ -68,7 +68,7 @@ def test_a_killed_training_ends_in_the_same_weights(whole, tmp_path):
 
 def test_what_training_leaves_can_be_loaded_and_tells_its_story(whole):
     model = backbones.load("plaid-scenes", folder=whole / "out")
-    text = captions(0, 0, 1)[0][0]
+    text = captions(0, 0, 1)[0][0][0]
     assert model.decode(model.latents([text]).z) == [text]
     card = json.loads((whole / "out" / "card.json").read_text())
     assert (card["steps"], card["samples"], card["options"]["data_seed"]) == (30, 480, 0)
@@ -213,6 +213,12 @@ def test_lists_of_labels_are_those_of_another_image():
         all(CATEGORIES[label] in text.split("also some")[1] for label in labels) for text, labels in listed
     )
     assert own / len(listed) < 0.2
+    several = [
+        (text, sentences)
+        for text, (sentences, _) in zip(texts, known, strict=True)
+        if text == " ".join(sentences[:3])
+    ]
+    assert 0.4 < len(several) / count < 0.5
     assert texts == train_plaid.training_texts(0, count, 0)
 
 

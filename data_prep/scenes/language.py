@@ -87,14 +87,14 @@ OPENINGS = ("", "", "a photo of ", "a picture of ", "there is ", "we can see ", 
 
 
 def captions(seed, lo, hi):
-    """First caption and labels of the scenes [lo, hi), without drawing them.
+    """Captions and labels of the scenes [lo, hi), without drawing them.
 
     Returns
     -------
-    list of (caption, label indices into `CATEGORIES`)
+    list of (the scene's five captions, label indices into `CATEGORIES`)
     """
     scenes = (layout(seed, index) for index in range(lo, hi))
-    return [(describe(scene)[0], [CATEGORIES.index(name) for name in scene.categories]) for scene in scenes]
+    return [(describe(scene), [CATEGORIES.index(name) for name in scene.categories]) for scene in scenes]
 
 
 def describe(scene):

@@ -3,8 +3,8 @@
 A scene is drawn from a place (meadow, town, sea, hills, kitchen, fair). The place decides which categories
 are likely, so that labels co-occur as they do in photographs, and four categories stay under one per cent of
 the images. Sky and ground are drawn apart from it: a backdrop tells nothing about what stands before it, so
-that labels cannot be read off a picture's mean colours. Everything here is a pure function of `(seed, index)`: the same image comes out in any process, in
-any order.
+that labels cannot be read off a picture's mean colours. Everything here is a pure function of `(seed,
+index)`: the same image comes out in any process, in any order.
 """
 
 from dataclasses import dataclass
