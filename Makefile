@@ -28,7 +28,7 @@ venv: $(INSTALLED)  ## make .venv from constraints.txt
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"needs Python 3.11 or later, $(PYTHON) is {sys.version}; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	python -m pip install --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	python -m pip install --disable-pip-version-check -c constraints.txt -e '.[book,parquet,test]'
 	rm -f .venv/installed-*
 	python -c 'import matplotlib.font_manager'  # builds the font cache now, not as a warning on a page
 	touch $@

@@ -4,18 +4,26 @@ import hashlib
 import inspect
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from data_prep import coco
+from data_prep import ag_news, cifar100, coco, table, tiny_imagenet, vg500, voc
+from data_prep._reading import PARTS, check_parts, with_val
 from difffeat._files import only_writer
 from difffeat._progress import shown
 from difffeat.datasets import Split, load
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("train", "val", "test")
+
+# Modules of one layout each: `read(folder, **settings)` gives train, val and test, `sources` with the same
+# settings the files that they are read from.
+LAYOUTS = {
+    "voc": voc,
+    "vg500": vg500,
+    "cifar100": cifar100,
+    "tiny_imagenet": tiny_imagenet,
+    "ag_news": ag_news,
+    "table": table,
+}
 
 
 def splits(settings) -> dict[str, Split]:
@@ -25,9 +33,9 @@ def splits(settings) -> dict[str, Split]:
 
     Parameters
     ----------
-    settings : mapping, the `data` of a profile. `reader` ("scenes" or "coco") names the function below that
-    reads the
-        data; the other settings are its parameters. A relative `folder` starts at the project.
+    settings : mapping, the `data` of a profile. `reader` names what reads the data: "scenes", "coco", or a
+        module of this package ("voc", "vg500", "cifar100", "tiny_imagenet", "ag_news", "table"), whose `read`
+        describes the other settings. A relative `folder` starts at the project.
 
     Returns
     -------
@@ -36,9 +44,9 @@ def splits(settings) -> dict[str, Split]:
     Raises
     ------
     ValueError
-        If the reader is unknown or does not take a setting; the message names those there are.
+        If the reader is unknown, does not take a setting or needs another; the message names those there are.
     """
-    readers = {"scenes": _scenes, "coco": _coco}
+    readers = {"scenes": _scenes, "coco": _coco} | {name: module.read for name, module in LAYOUTS.items()}
     options = dict(settings)
     reader = options.pop("reader", None)
     if reader not in readers:
@@ -47,7 +55,10 @@ def splits(settings) -> dict[str, Split]:
     unknown = sorted(options.keys() - takes.keys())
     if unknown:
         raise ValueError(f"reader {reader!r} does not take {', '.join(unknown)}; it takes {', '.join(takes)}")
-    return readers[reader](**options)
+    needed = [name for name, taken in takes.items() if taken.default is taken.empty and name not in options]
+    if needed:
+        raise ValueError(f"reader {reader!r} needs the data settings {', '.join(needed)}")
+    return _layout(reader, **options) if reader in LAYOUTS else readers[reader](**options)
 
 
 def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelled=True):
@@ -86,21 +97,32 @@ def _coco(folder, dataset="coco", parts=None, validation=5000, caption=0, unlabe
     `validation` images of train are held out for it. `images` false reads labels and captions alone.
     """
     parts = parts or {"train": "train2014", "test": "val2014"}
-    if parts.keys() - set(PARTS) or not {"train", "test"} <= parts.keys():
-        raise ValueError(f"parts must name train and test, and may name val; got {', '.join(parts)}")
+    check_parts(parts)
     how = {"caption": caption, "unlabelled": unlabelled, "with_images": images, "validation": validation}
     return _prepared(ROOT / folder, dataset, parts, **how)
 
 
+def _layout(reader, folder, **settings):
+    """The data set in its own layout."""
+    folder, module = ROOT / folder, LAYOUTS[reader]
+    sources = module.sources(folder, **settings)
+    return _once(folder, [reader, settings], sources, lambda: module.read(folder, **settings))
+
+
 def _prepared(folder, dataset, parts, **how):
-    """The splits of this folder read in this way, kept as files: COCO's own take a minute to read."""
-    files = [path for stem in parts.values() for path in _annotations(folder, stem)]
-    kept = folder / "prepared" / _key(dataset, parts, how, [_stamp(path) for path in files])
+    """The splits of a folder in COCO's format."""
+    sources = [path for stem in parts.values() for path in _annotations(folder, stem)]
+    return _once(folder, [dataset, parts, how], sources, lambda: _read(folder, dataset, parts, **how))
+
+
+def _once(folder, settings, sources, read):
+    """What `read()` makes of these sources with these settings, kept as files: it may take a minute."""
+    kept = folder / "prepared" / _key(*settings, [_stamp(path) for path in sources])
     wanted = [kept / f"{part}.json" for part in PARTS]
     if not _there(wanted):
         with only_writer(kept):
             if not _there(wanted):
-                for split in _read(folder, dataset, parts, **how).values():
+                for split in read().values():
                     split.save(kept)
     return {part: load(kept, part) for part in PARTS}
 
@@ -112,17 +134,7 @@ def _read(folder, dataset, parts, caption, unlabelled, with_images=True, validat
         images = folder / stem if with_images else None
         how = {"name": part, "dataset": dataset, "caption": caption, "unlabelled": unlabelled}
         read[part] = coco.read(instances, captions, images, **how)
-    if "val" not in read:
-        read["train"], read["val"] = _hold_out(read["train"], validation)
-    return read
-
-
-def _hold_out(train, count):
-    """(train without `count` samples, those as val); which ones depends on the ids alone."""
-    if not 0 < count < len(train):
-        raise ValueError(f"cannot hold out {count} of {len(train)} training samples for validation")
-    held = np.isin(train.ids, np.random.default_rng(0).choice(np.sort(train.ids), size=count, replace=False))
-    return train.select(train.ids[~held]), replace(train.select(train.ids[held]), name="val")
+    return with_val(read, validation)
 
 
 def _annotations(folder, stem):
@@ -135,7 +147,7 @@ def _there(paths):
 
 def _stamp(path):
     """Changes when the file does, without reading it."""
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the data settings `folder` and `parts`")
     return [path.name, path.stat().st_size, path.stat().st_mtime_ns]
 

@@ -112,7 +112,7 @@ class Split:
         )
 
     def image(self, row: int) -> Image.Image:
-        """Decode one image to RGB at its stored size.
+        """Decode one image to RGB of 8 bits at its stored size; transparency is dropped.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Split:
         path = self.images[row]
         try:
             with Image.open(path) as image:
-                return image.convert("RGB")
+                return _rgb(image)
         except FileNotFoundError:
             raise
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -248,6 +248,20 @@ def multi_hot(indices: Sequence[Sequence[int]], names: Sequence[str], ids: Seque
                 )
             labels[row, index] = 1
     return labels
+
+
+def _rgb(image):
+    """Any mode of Pillow's to RGB; greyscale of 16 bits is scaled, where Pillow alone cuts it at 255."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range; store it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # "I;16" and its byte orders, or "I", in which Pillow opens other 16 bits
+        grey = np.asarray(image).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"its pixels are {grey.min()} to {grey.max()}; expected 8 or 16 bits")
+        image = Image.fromarray(np.round(grey / 257).astype(np.uint8))  # 65535 / 257 = 255
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # straight to RGB, Pillow warns
+    return image.convert("RGB")
 
 
 def _check_ids(name, ids):

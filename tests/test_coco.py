@@ -213,6 +213,7 @@ def test_the_reader_of_coco_reads_scenes_and_holds_out_a_validation_part(scenes)
         ({"reader": "imagenet"}, "reader 'imagenet'; known: scenes, coco"),
         ({}, "reader None; known"),
         ({"reader": "scenes", "sede": 1}, "does not take sede; it takes folder, seed, counts"),
+        ({"reader": "voc"}, "reader 'voc' needs the data settings folder"),
         ({"reader": "coco", "folder": "x", "parts": {"train": "a", "dev": "b"}}, "must name train and test"),
     ],
 )

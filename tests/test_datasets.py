@@ -60,6 +60,54 @@ def test_broken_image_names_the_file_and_the_id(split, content):
         split.image(1)
 
 
+def _grey(values, kind):
+    return Image.fromarray(np.array([values, values], dtype=kind))
+
+
+def _palette(transparency):
+    image = Image.new("P", (3, 2), 1)
+    image.putpalette([0, 0, 0, 200, 100, 50])
+    image.info["transparency"] = transparency
+    return image
+
+
+@pytest.mark.parametrize(
+    ("suffix", "image", "expected"),
+    [
+        ("png", _grey([0, 128, 255], np.uint8), [(0, 0, 0), (128, 128, 128), (255, 255, 255)]),
+        ("png", _grey([0, 32896, 65535], np.uint16), [(0, 0, 0), (128, 128, 128), (255, 255, 255)]),
+        ("tif", _grey([0, 32896, 65535], ">u2"), [(0, 0, 0), (128, 128, 128), (255, 255, 255)]),
+        ("tif", _grey([0, 32896, 65535], np.int32), [(0, 0, 0), (128, 128, 128), (255, 255, 255)]),
+        ("png", Image.new("1", (3, 2), 1), [(255, 255, 255)] * 3),
+        ("png", Image.new("LA", (3, 2), (7, 90)), [(7, 7, 7)] * 3),
+        ("png", Image.new("RGBA", (3, 2), (7, 8, 9, 90)), [(7, 8, 9)] * 3),
+        ("png", _palette(bytes([255, 90])), [(200, 100, 50)] * 3),
+        ("gif", _palette(1), [(200, 100, 50)] * 3),
+        ("jpg", Image.new("CMYK", (3, 2), (0, 255, 255, 0)), [(255, 0, 0)] * 3),
+    ],
+)
+def test_every_kind_of_image_becomes_rgb_of_8_bits(split, suffix, image, expected):
+    path = split.images[0].with_suffix(f".{suffix}")
+    image.save(path)
+    decoded = replace(split, images=[path, *split.images[1:]]).image(0)
+    assert decoded.mode == "RGB" and decoded.size == (3, 2)
+    assert [decoded.getpixel((column, 1)) for column in range(3)] == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (_grey([0.0, 0.5, 1.0], np.float32), "floating-point numbers of unknown range"),
+        (_grey([0, 1, 65536], np.int32), "its pixels are 0 to 65536; expected 8 or 16 bits"),
+    ],
+)
+def test_pixels_of_unknown_range_are_refused(split, image, message):
+    path = split.images[0].with_suffix(".tif")
+    image.save(path)
+    with pytest.raises(BrokenImage, match=message):
+        replace(split, images=[path, *split.images[1:]]).image(0)
+
+
 def test_image_that_went_away_is_not_called_broken(split):
     split.images[0].unlink()
     with pytest.raises(FileNotFoundError):
