@@ -36,7 +36,7 @@ from difffeat._files import write_whole
 from difffeat.backbones import weights_folder
 from difffeat.backbones.plaid import END, Plaid
 
-# Share of the training texts that are a caption, a caption with a list of labels, three captions of one scene.
+# Share of the training texts that are a caption, a caption and a list of labels, three captions of a scene.
 # Only the last kind says a thing more than once: without it the model could read every word by itself.
 SHARES = (0.3, 0.25, 0.45)
 CALLED_RARE = 0.25  # share of the lists whose labels are all named again as rare; few really are
@@ -64,6 +64,13 @@ def parse_arguments():
     add("--width", type=int, default=128)
     add("--depth", type=int, default=8)
     add("--heads", type=int, default=4)
+    add(
+        "--output-prior",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="add what a noised embedding alone says of its token to the logits, as the published model does; "
+        "with so few tokens that leaves the blocks little to say",
+    )
     add("--batch", type=int, default=64, help="texts of a step, a multiple of 8")
     add("--seed", type=int, default=0, help="of initialisation, mixture, batch order and noise")
     add("--threads", type=int, default=1)
@@ -194,6 +201,7 @@ class Run:
             "depth": options.depth,
             "heads": options.heads,
             "length": options.length,
+            "output_prior": options.output_prior,
         }
         torch.manual_seed(options.seed)
         self.model = Plaid(**self.config, tokenizer=self.tokenizer)

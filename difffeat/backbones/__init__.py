@@ -1,86 +1,106 @@
 """The frozen diffusion transformers that features are read from: `load` one by name.
 
-`protocol` says what each offers; `dit` reads images, `plaid` text; `sampling` draws from them; `taps` looks
-inside a block.
+`protocol` says what each offers; `dit` reads images, `plaid` text. `shipped` builds those of the scenes
+profile, `published` the paper's own; `autoencoder` is that of the published DiT. `sampling` draws from a
+model; `taps` looks inside a block.
 """
 
 import hashlib
-import json
-from pathlib import Path
+import inspect
+from functools import partial
 
 import torch
-from safetensors.torch import load_file, save
-from tokenizers import Tokenizer
 
-from difffeat.backbones.dit import DiT, PatchPCA
+from difffeat.backbones import published, shipped
+from difffeat.backbones.dit import DiT
 from difffeat.backbones.plaid import Plaid
 from difffeat.backbones.protocol import Backbone, Latents
+from difffeat.backbones.shipped import weights_folder
 
 __all__ = ["Backbone", "DiT", "Latents", "Plaid", "load", "weights_folder"]
 
-WEIGHTS = Path(__file__).parent / "weights"
-TRAINED_BY = {"dit-scenes": "data_prep.train_dit", "plaid-scenes": "data_prep.train_plaid"}
+BUILDERS = {
+    "dit-scenes": partial(shipped.build, "dit-scenes"),
+    "plaid-scenes": partial(shipped.build, "plaid-scenes"),
+    "dit-xl-2-256": published.dit_xl,
+    "plaid-1b": published.plaid_1b,
+    "dit-xl-2-256-random": published.dit_xl_random,
+    "plaid-1b-random": published.plaid_1b_random,
+}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def weights_folder(name):
-    """Where the shipped files of a model are."""
-    return WEIGHTS / name
-
-
-def load(name, trained=True, seed=0, *, folder=None):
+def load(
+    name, trained=True, seed=0, *, folder=None, device="cpu", precision="float32", compiled=False, **options
+):
     """Build a backbone and load its weights.
 
     Parameters
     ----------
-    name : "dit-scenes" or "plaid-scenes"
+    name : "dit-scenes", "plaid-scenes", "dit-xl-2-256", "plaid-1b", or the last two with "-random"
     trained : bool
         False gives the untrained copy, the floor under what training has taught: the same shape with random
         weights, the same latents or tokenizer, and the same noise levels. Its embeddings are random too.
-    seed : int, of the untrained copy's weights
-    folder : path, optional; where the files are, if not among the shipped ones
+    seed : int, of the random weights
+    folder : path, optional; where the files are, if not among the shipped or fetched ones
+    device : str, "cpu" or "cuda"
+    precision : "float32", "bfloat16" or "float16", of the blocks' products (autocast)
+    compiled : bool, compile the blocks: minutes at the start, faster after
+    **options : of the model, see its builder in `published`
 
     Returns
     -------
-    Backbone in evaluation mode, float32
+    Backbone in evaluation mode, parameters in float32
 
     Raises
     ------
     ValueError
-        If the name is unknown; the message gives the known ones.
+        If the name, the precision or an option is unknown; the message gives the known ones.
     FileNotFoundError
-        If the files are not there; the message gives the command that makes them.
+        If the files are not there; the message gives the command that makes or gets them.
     """
-    if name not in TRAINED_BY:
-        raise ValueError(f"unknown backbone {name!r}: choose one of {', '.join(TRAINED_BY)}")
-    folder = Path(folder or weights_folder(name))
-    path = folder / "model.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"the weights of {name} are not in {folder}: fetch the whole repository, or train them with "
-            f"`python -m {TRAINED_BY[name]} --out {folder}`"
+    for what, value, known in (("backbone", name, BUILDERS), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
+    taken = [
+        option
+        for option in inspect.signature(BUILDERS[name]).parameters
+        if option not in ("folder", "trained")
+    ]
+    if unknown := sorted(options.keys() - set(taken)):
+        raise ValueError(
+            f"{name} does not take {', '.join(unknown)}; it takes {', '.join(taken) or 'no options'}"
         )
-    config = json.loads((folder / "config.json").read_text())
+    random = not trained or name.endswith("-random")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = _build(name, config, folder, trained)
-    weights = {key: value.float() for key, value in load_file(path).items()}
-    if trained:
-        model.load_state_dict(weights)
-        model.name, model.sha256 = name, hashlib.sha256(path.read_bytes()).hexdigest()
-    else:
-        # A learned noise schedule is kept: both copies then read the same noised inputs.
-        model.load_state_dict({**model.state_dict(), **_only_schedule(weights)})
-        model.name, model.sha256 = f"{name}-untrained", hashlib.sha256(save(model.state_dict())).hexdigest()
-    return model.eval().requires_grad_(False)
+        # The untrained copy of a model with random weights has other ones.
+        torch.manual_seed(seed + (name.endswith("-random") and not trained))
+        model, weights = BUILDERS[name](folder, trained, **options)
+    model.name = name if trained else f"{name}-untrained"
+    model.sha256 = _identity(
+        _of_tensors(model.state_dict()) if random else _of_file(weights), precision, options
+    )
+    model.eval().requires_grad_(False).to(device).run_in(PRECISIONS[precision])
+    if compiled:
+        for block in model.blocks:
+            block.compile()
+    return model
 
 
-def _build(name, config, folder, trained):
-    """A randomly initialised model with what it needs to read its inputs."""
-    if name == "dit-scenes":
-        encoder = PatchPCA.load(folder / "latents.safetensors")
-        return DiT(**config, encoder=encoder, closed_gates=trained)
-    return Plaid(**config, tokenizer=Tokenizer.from_file(str(folder / "tokenizer.json")))
+def _of_file(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _only_schedule(weights):
-    return {key: value for key, value in weights.items() if key.startswith("schedule.")}
+def _of_tensors(state):
+    found = hashlib.sha256()
+    for name, tensor in state.items():
+        found.update(name.encode())
+        found.update(tensor.contiguous().numpy().data)
+    return found.hexdigest()
+
+
+def _identity(weights, precision, options):
+    """The hash of the weights, and where anything departs from the default, of that as well."""
+    departs = sorted(options.items()) + [("precision", precision)] * (precision != "float32")
+    return hashlib.sha256(f"{weights} {departs}".encode()).hexdigest() if departs else weights

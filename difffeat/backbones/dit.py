@@ -34,6 +34,7 @@ class DiT(Backbone):
     learned_sigma : bool, the output holds C more channels for the variance
     image_side : int, pixels; images are resized to this square before they are encoded
     encoder : object with `encode(pixels (N, 3, S, S) in [-1, 1]) -> latents (N, C, H, W)`, and `decode` back
+    framing : str, how a picture becomes a square, see `square`
     closed_gates : bool
         Start with blocks that hand their input through, as the published recipe trains it. False gives the
         usual random start to every layer: an untrained copy whose blocks do something, which is the stronger
@@ -57,11 +58,17 @@ class DiT(Backbone):
         learned_sigma=False,
         image_side=None,
         encoder=None,
+        framing="published",
         closed_gates=True,
     ):
         super().__init__()
+        self.config = dict(
+            channels=channels, side=side, patch=patch, width=width, depth=depth, heads=heads, classes=classes,
+            learned_sigma=learned_sigma, image_side=image_side, framing=framing,
+        )  # fmt: skip
         self.depth, self.width, self.patch, self.latent_shape = depth, width, patch, (channels, side, side)
-        self.null_label, self.image_side, self.encoder, self.schedule = classes, image_side, encoder, DDPM()
+        self.null_label, self.schedule = classes, DDPM()
+        self.image_side, self.encoder, self.framing = image_side, encoder, framing
         self.transformer = DiTTransformer2DModel(
             num_attention_heads=heads,
             attention_head_dim=width // heads,
@@ -89,8 +96,8 @@ class DiT(Backbone):
         return self.transformer.transformer_blocks
 
     def latents(self, images):
-        """Latents (N, C, H, W) of N PIL images, each the middle square resized to `image_side`."""
-        return Latents(self.encoder.encode(pixels(images, self.image_side)), None)
+        """Latents (N, C, H, W) of N PIL images, each made a square of `image_side`."""
+        return Latents(self.encoder.encode(pixels(images, self.image_side, self.framing)), None)
 
     @torch.inference_mode()
     def decode(self, z):
@@ -152,6 +159,31 @@ class DiT(Backbone):
             learned_sigma=outputs == 2 * channels,
         )
         model.load_state_dict(_from_official_names(state))
+        model.transformer.pos_embed.pos_embed.copy_(state["pos_embed"])
+        return model.eval()
+
+    @classmethod
+    def from_diffusers(cls, network):
+        """Build the model of a `DiTTransformer2DModel` as diffusers loads it.
+
+        Raises
+        ------
+        ValueError
+            If its blocks do not all hold the same embedding of timestep and label, as converted checkpoints
+            do.
+        """
+        given = network.config
+        model = cls(
+            channels=given.in_channels,
+            side=given.sample_size,
+            patch=given.patch_size,
+            width=given.num_attention_heads * given.attention_head_dim,
+            depth=given.num_layers,
+            heads=given.num_attention_heads,
+            classes=given.num_embeds_ada_norm,
+            learned_sigma=given.out_channels == 2 * given.in_channels,
+        )
+        model.load_state_dict(_from_diffusers_names(network.state_dict()))
         return model.eval()
 
 
@@ -195,6 +227,21 @@ def _from_official_names(state):
                 }
             else:
                 ours[f"{block}.{OFFICIAL_BLOCK_NAMES[inner]}.{kind}"] = value
+    return ours
+
+
+SHARED = ".norm1.emb."  # in diffusers, each block's own copy of the timestep and label embedding
+
+
+def _from_diffusers_names(state):
+    """The state dict of diffusers under our names: one embedding of timestep and label for all blocks."""
+    ours = {f"transformer.{name}": value for name, value in state.items() if SHARED not in name}
+    for name, value in state.items():
+        block, shared, inner = name.partition(SHARED)
+        if shared and not torch.equal(ours.setdefault(f"conditioning.{inner}", value), value):
+            raise ValueError(
+                f"{block} has a {inner} of its own: this is no converted DiT, whose blocks agree"
+            )
     return ours
 
 
@@ -259,16 +306,42 @@ class PatchPCA:
         return cls(**load_file(path))
 
 
-def pixels(images, side):
-    """N PIL images to pixels (N, 3, side, side) in [-1, 1]: the middle square, resized."""
-    squares = [np.asarray(_square(image.convert("RGB"), side)) for image in images]
+FRAMINGS = ("published", "centre", "whole")
+
+
+def pixels(images, side, framing="published"):
+    """N PIL images to pixels (N, 3, side, side) in [-1, 1], see `square`."""
+    squares = [np.asarray(square(image.convert("RGB"), side, framing)) for image in images]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _square(image, side):
-    """The middle square at `side` pixels."""
+def square(image, side, framing="published"):
+    """A picture as a square of `side` pixels.
+
+    Parameters
+    ----------
+    image : PIL image
+    side : int
+    framing : str
+        "published" is what DiT was trained on: halved by averaging while twice too large, resized to
+        `side` on the short edge, and the middle of that. "centre" takes the middle square first and resizes
+        that in one step. "whole" squeezes all of the picture into the square.
+    """
+    if framing not in FRAMINGS:
+        raise ValueError(f"framing {framing!r} is unknown; known: {', '.join(FRAMINGS)}")
     if image.size == (side, side):
         return image
-    edge = min(image.size)
+    if framing == "whole":
+        return image.resize((side, side), Image.Resampling.BICUBIC)
+    if framing == "centre":
+        return _middle(image, min(image.size)).resize((side, side), Image.Resampling.BICUBIC)
+    while min(image.size) >= 2 * side:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = side / min(image.size)
+    size = round(image.width * scale), round(image.height * scale)
+    return _middle(image.resize(size, Image.Resampling.BICUBIC), side)
+
+
+def _middle(image, edge):
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
-    return image.crop((left, top, left + edge, top + edge)).resize((side, side), Image.Resampling.BICUBIC)
+    return image.crop((left, top, left + edge, top + edge))

@@ -22,7 +22,8 @@ REFERENCE_WIDTH = 256  # the readout is scaled by width / 256, so that its size 
 class Plaid(Backbone):
     """A diffusion language model: pre-norm transformer, rotary positions, not causal, no mask.
 
-    Attention and MLP run in float32; the published code runs them in bfloat16 on a GPU.
+    Blocks run in float32. The published code runs them under bfloat16 autocast, tokens between them in
+    bfloat16 as well: so does `run_in(torch.bfloat16)`.
 
     Parameters
     ----------
@@ -31,19 +32,24 @@ class Plaid(Backbone):
     length : int, T: every text is cut or padded (with the end token) to this many tokens
     embedding : int, E
     tokenizer : tokenizers.Tokenizer, needed by `latents` and `decode`
+    output_prior : bool
+        Add to the logits what the noised embedding alone says of its token, as the published model does. The
+        blocks then need not say it, and where that evidence is strong, they stop to.
     """
 
     modality = "text"
     places = {"attention": "attn_out", "hidden": "mlp.gelu", "mlp": "mlp"}
 
-    def __init__(self, *, vocabulary, width, depth, heads, length, embedding=16, tokenizer=None):
+    def __init__(
+        self, *, vocabulary, width, depth, heads, length, embedding=16, tokenizer=None, output_prior=True
+    ):
         super().__init__()
-        self.depth, self.width, self.latent_shape, self.tokenizer = (
-            depth,
-            width,
-            (length, embedding),
-            tokenizer,
-        )
+        self.config = dict(
+            vocabulary=vocabulary, width=width, depth=depth, heads=heads, length=length, embedding=embedding,
+            output_prior=output_prior,
+        )  # fmt: skip
+        self.depth, self.width, self.latent_shape = depth, width, (length, embedding)
+        self.tokenizer, self.output_prior = tokenizer, output_prior
         self.schedule = PlaidSchedule()
         self.matrix = nn.Parameter(torch.randn(vocabulary, embedding))
         self.input_linear = nn.Linear(embedding, width, bias=False)
@@ -137,7 +143,8 @@ class Plaid(Backbone):
             + self.selfcond_linear(math.sqrt(size) * previous)
             + self.gamma_linear(waves)
         )
-        return tokens, rotary_tables(z.shape[1], self.width // self.blocks[0].heads, z.device)
+        tables = rotary_tables(z.shape[1], self.width // self.blocks[0].heads, z.device)
+        return tokens.to(self.precision), tables
 
     def run_block(self, index, tokens, context):
         """Tokens (N, T, D) after one block; context holds the rotary tables."""
@@ -149,6 +156,8 @@ class Plaid(Backbone):
         for index in range(self.depth):
             tokens = self.run_block(index, tokens, context)
         readout = self.output_linear(self.output_norm(tokens) * (REFERENCE_WIDTH / self.width))
+        if not self.output_prior:
+            return readout
         # What the noised embedding alone says of its token: log N(z; alpha e, sigma^2), up to a constant.
         evidence = (torch.sigmoid(-gamma).sqrt() / torch.sigmoid(gamma)).to(z.dtype)[:, None, None] * z
         return readout + evidence @ self.embeddings.T
@@ -185,8 +194,8 @@ class PlaidBlock(nn.Module):
 
     def forward(self, tokens, cosine, sine):
         """Tokens (N, T, D) to (N, T, D)."""
-        tokens = tokens + self.scale * self.attn_out(self.attend(self.rmsnorm1(tokens), cosine, sine))
-        return tokens + self.scale * self.mlp(self.rmsnorm2(tokens))
+        tokens = tokens + self.scale * self.attn_out(self.attend(self.rmsnorm1(tokens.float()), cosine, sine))
+        return tokens + self.scale * self.mlp(self.rmsnorm2(tokens.float()))
 
     def attend(self, tokens, cosine, sine):
         """Rotary attention of every token to every token, (N, T, D)."""

@@ -41,6 +41,12 @@ class Backbone(nn.Module):
 
     name = "unnamed"
     sha256 = "none"
+    precision = torch.float32
+
+    def run_in(self, precision):
+        """Compute the blocks' products in this dtype from now on; parameters stay float32."""
+        self.precision = precision
+        return self
 
     @property
     def device(self):
@@ -108,7 +114,10 @@ class Backbone(nn.Module):
             told = check_timestep(condition)
         z = z.to(self.device)
         timesteps = torch.full((len(z),), told, device=self.device)
-        return {block: tokens for block, tokens, _ in self.walk(z, timesteps, wanted[-1]) if block in wanted}
+        low = self.precision != torch.float32
+        with torch.autocast(self.device.type, self.precision if low else None, enabled=low):
+            walk = self.walk(z, timesteps, wanted[-1])
+            return {block: tokens for block, tokens, _ in walk if block in wanted}
 
     def check_block(self, block):
         """Return `block` as an int in [0, depth]; ValueError with the legal range otherwise."""

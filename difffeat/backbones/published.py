@@ -1,0 +1,155 @@
+"""The paper's own backbones, DiT-XL/2-256 and Plaid 1B, from the files that their authors publish.
+
+`python -m data_prep.fetch dit-xl-2-256 sd-vae-ft-mse plaid-1b` gets them. Names that end in `-random` are the
+same models with random weights, which need no files: for trying out the plumbing of a large run.
+"""
+
+import os
+from pathlib import Path
+
+from diffusers import AutoencoderKL, DiTTransformer2DModel
+from tokenizers import Tokenizer
+
+from difffeat._checkpoint import read_checkpoint
+from difffeat.backbones.autoencoder import Autoencoder
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.plaid import END, Plaid
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Heads of the published sizes, by width; a checkpoint does not hold the number.
+DIT_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
+DIT_XL = dict(channels=4, side=32, patch=2, width=1152, depth=28, heads=16, classes=1000, learned_sigma=True)
+PLAID_1B = dict(vocabulary=32768, width=2048, depth=24, heads=32)
+PLAID_FILES = ("noise_schedule.pt", "gamma_bounds.pt", "embedding_matrix.pt", "model.pt")
+TOKENIZER = "owt2_tokenizer.json"
+PLAID_LENGTH = 64
+"""Tokens that a text is cut or padded to unless told otherwise; the paper's 600 on Visual Genome."""
+
+
+def folder_of(name):
+    """Where `data_prep.fetch` puts the files of a model."""
+    return ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / "downloads" / name
+
+
+def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="published"):
+    """DiT-XL/2-256, or any DiT of that layout, with Stable Diffusion's autoencoder.
+
+    Parameters
+    ----------
+    folder : path of a folder with the official `DiT-*.pt`, or of diffusers' layout (`transformer/`, `vae/`);
+        or that layout's name on the Hugging Face hub, `facebook/DiT-XL-2-256`, which is then downloaded
+    trained : bool, False for the untrained copy: random weights, the same autoencoder
+    vae : path or name on the hub, optional; the autoencoder if not `vae` of the folder or the fetched
+        `sd-vae-ft-mse`
+    heads : int, of an official file whose width is not that of a published size
+    posterior : "mean" or "sample" of the autoencoder's code
+    framing : "published", "centre" or "whole", see `DiT`
+
+    Returns
+    -------
+    model : DiT
+    weights : path of the file whose hash stands for the model; None for the untrained copy
+    """
+    source = folder or folder_of("dit-xl-2-256")
+    official = sorted(Path(source).glob("DiT-*.pt"))
+    if official:
+        model, weights = _official_dit(official[0], heads)
+    elif (Path(source) / "transformer").is_dir() or _on_hub(source):
+        model, weights = _diffusers_dit(source)
+    else:
+        raise FileNotFoundError(_missing("dit-xl-2-256", source, "DiT-*.pt, or transformer/ and vae/"))
+    if not trained:
+        model, weights = DiT(**model.config, closed_gates=False), None
+    model.encoder = Autoencoder(_autoencoder(source, vae), posterior)
+    model.image_side, model.framing = 8 * model.latent_shape[1], framing
+    return model, weights
+
+
+def _official_dit(path, heads):
+    state = read_checkpoint(path)
+    width = len(state["x_embedder.proj.weight"])
+    if heads is None and width not in DIT_HEADS:
+        raise ValueError(f"{path} is {width} wide, no published size: name the number of `heads`")
+    return DiT.from_official(state, heads=heads or DIT_HEADS[width]), path
+
+
+def _diffusers_dit(source):
+    network = DiTTransformer2DModel.from_pretrained(source, subfolder="transformer")
+    files = sorted((Path(source) / "transformer").glob("*model*"))
+    return DiT.from_diffusers(network), files[0] if files else None
+
+
+def _autoencoder(source, vae):
+    own = source if (Path(source) / "vae").is_dir() or _on_hub(source) else None
+    if vae is None and own is not None:
+        return AutoencoderKL.from_pretrained(own, subfolder="vae")
+    found = vae or folder_of("sd-vae-ft-mse")
+    if not Path(found).is_dir() and not _on_hub(found):
+        raise FileNotFoundError(_missing("sd-vae-ft-mse", found, "config.json and its weights"))
+    return AutoencoderKL.from_pretrained(found)
+
+
+def dit_xl_random(folder, trained, *, posterior="mean", framing="published"):
+    """DiT-XL/2-256 and its autoencoder at random weights, with gates open; other ones for `trained=False`."""
+    model = DiT(**DIT_XL, closed_gates=False, image_side=256, framing=framing)
+    model.encoder = Autoencoder.random(posterior)
+    return model, None
+
+
+def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
+    """Plaid 1B, or any Plaid of that layout.
+
+    Parameters
+    ----------
+    folder : path of a folder with noise_schedule.pt, gamma_bounds.pt, embedding_matrix.pt and model.pt, there
+        or in a folder below
+    trained : bool, False for the untrained copy: random weights, the same noise schedule
+    length : int, tokens that a text is cut or padded to, as the paper does
+    tokenizer : path of owt2_tokenizer.json, if not in the folder
+
+    Returns
+    -------
+    model : Plaid
+    weights : path of the file whose hash stands for the model; None for the untrained copy
+    """
+    source = Path(folder or folder_of("plaid-1b"))
+    held = [path.parent for path in sorted(source.rglob("model.pt"))] or [source]
+    paths = [held[0] / name for name in PLAID_FILES]
+    if lacking := [path.name for path in paths if not path.is_file()]:
+        raise FileNotFoundError(_missing("plaid-1b", source, ", ".join(lacking)))
+    words = _tokenizer(tokenizer or source / TOKENIZER)
+    model = Plaid.from_official(*map(read_checkpoint, paths), length=length, tokenizer=words)
+    if trained:
+        return model, paths[-1]
+    copy = Plaid(**model.config, tokenizer=words)
+    copy.schedule.load_state_dict(model.schedule.state_dict())
+    return copy, None
+
+
+def plaid_1b_random(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
+    """Plaid 1B at random weights, other ones for `trained=False`; its tokenizer is needed all the same."""
+    words = _tokenizer(tokenizer or Path(folder or folder_of("plaid-1b")) / TOKENIZER)
+    return Plaid(**PLAID_1B, length=length, tokenizer=words), None
+
+
+def _tokenizer(path):
+    if not Path(path).is_file():
+        raise FileNotFoundError(_missing("plaid-1b", Path(path).parent, Path(path).name))
+    words = Tokenizer.from_file(str(path))
+    if words.token_to_id(END) is None:
+        raise ValueError(f"{path} is not Plaid's tokenizer: it has no token {END}")
+    return words
+
+
+def _on_hub(source):
+    """Whether this is the name of a repository, "owner/name", and not a folder."""
+    return (
+        isinstance(source, str)
+        and source.count("/") == 1
+        and source[0] not in "./~"
+        and not Path(source).exists()
+    )
+
+
+def _missing(name, folder, what):
+    return f"{folder} lacks {what}: get them with `python -m data_prep.fetch {name}`, or name another folder"

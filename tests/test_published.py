@@ -1,0 +1,279 @@
+"""The paper's own models, from files in the layouts that their authors publish, with random weights."""
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from diffusers import AutoencoderKL, DiTTransformer2DModel
+from PIL import Image
+from torch.nn import functional
+
+from difffeat import backbones
+from difffeat.backbones import autoencoder, published
+from difffeat.backbones.dit import DiT, square
+from difffeat.backbones.plaid import Plaid
+
+
+def official_dit(width, depth, *, side=8, classes=10):
+    """A checkpoint as DiT's authors write it, every tensor random but the fixed positions."""
+    generator = torch.Generator().manual_seed(width + depth)
+    shapes = {
+        "x_embedder.proj": (width, 4, 2, 2),
+        "t_embedder.mlp.0": (width, 256),
+        "t_embedder.mlp.2": (width, width),
+        "final_layer.linear": (32, width),
+        "final_layer.adaLN_modulation.1": (2 * width, width),
+    }
+    for block in range(depth):
+        shapes |= {
+            f"blocks.{block}.{name}": shape
+            for name, shape in {
+                "attn.qkv": (3 * width, width),
+                "attn.proj": (width, width),
+                "mlp.fc1": (4 * width, width),
+                "mlp.fc2": (width, 4 * width),
+                "adaLN_modulation.1": (6 * width, width),
+            }.items()
+        }
+    state = {}
+    for name, shape in shapes.items():
+        state[f"{name}.weight"] = torch.randn(shape, generator=generator) * np.prod(shape[1:]) ** -0.5
+        state[f"{name}.bias"] = 0.1 * torch.randn(shape[0], generator=generator)
+    state["y_embedder.embedding_table.weight"] = torch.randn(classes + 1, width, generator=generator)
+    state["pos_embed"] = DiT(
+        channels=4, side=side, patch=2, width=width, depth=1, heads=1, classes=1
+    ).transformer.pos_embed.pos_embed.clone()
+    return state
+
+
+def plain_forward(state, z, t, heads):
+    """Tokens after every block, as the paper of DiT describes them, one line per operation."""
+
+    def linear(name, x):
+        return functional.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+    patches = functional.conv2d(z, state["x_embedder.proj.weight"], state["x_embedder.proj.bias"], stride=2)
+    x = patches.flatten(2).transpose(1, 2) + state["pos_embed"]
+    angles = t[:, None].float() * torch.exp(-np.log(10000) * torch.arange(128, dtype=torch.float32) / 128)
+    waves = torch.cat([angles.cos(), angles.sin()], dim=1)
+    c = linear("t_embedder.mlp.2", functional.silu(linear("t_embedder.mlp.0", waves)))
+    c = c + state["y_embedder.embedding_table.weight"][-1]
+    width = x.shape[-1]
+    for block in range(depth):
+        name = f"blocks.{block}"
+        shift, scale, gate, shift2, scale2, gate2 = linear(
+            f"{name}.adaLN_modulation.1", functional.silu(c)
+        ).chunk(6, dim=1)
+        h = functional.layer_norm(x, (width,), eps=1e-6) * (1 + scale[:, None]) + shift[:, None]
+        q, k, v = linear(f"{name}.attn.qkv", h).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        h = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + gate[:, None] * linear(f"{name}.attn.proj", h)
+        h = functional.layer_norm(x, (width,), eps=1e-6) * (1 + scale2[:, None]) + shift2[:, None]
+        h = linear(f"{name}.mlp.fc2", functional.gelu(linear(f"{name}.mlp.fc1", h), approximate="tanh"))
+        x = x + gate2[:, None] * h
+        yield x
+
+
+def small_autoencoder():
+    torch.manual_seed(0)
+    blocks = {
+        f"{way}_block_types": (f"{way.title()}{kind}Block2D",) * 4
+        for way, kind in (("down", "Encoder"), ("up", "Decoder"))
+    }
+    return AutoencoderKL(**blocks, block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4)
+
+
+@pytest.fixture
+def vae(tmp_path):
+    small_autoencoder().save_pretrained(tmp_path / "vae")
+    return tmp_path / "vae"
+
+
+@pytest.fixture
+def images():
+    random = np.random.default_rng(0)
+    return [Image.fromarray(random.integers(0, 255, (70, 90, 3), dtype=np.uint8)) for _ in range(3)]
+
+
+# DiT.
+
+
+@pytest.mark.parametrize(("width", "depth", "heads"), [(32, 2, 2), (48, 3, 3), (96, 2, 8), (1152, 1, 16)])
+@torch.inference_mode()
+def test_an_official_checkpoint_gives_the_published_tokens_to_the_last_bit(
+    tmp_path, vae, width, depth, heads
+):
+    state = official_dit(width, depth)
+    torch.save(state, tmp_path / "DiT-XL-2-256x256.pt")
+    model = backbones.load("dit-xl-2-256", folder=tmp_path, heads=heads)
+    assert (model.width, model.depth, model.latent_shape) == (width, depth, (4, 8, 8))
+    z, t = torch.randn(2, 4, 8, 8), torch.tensor([50, 50])
+    states = model.states(z, 50, range(depth + 1))
+    for block, expected in enumerate(plain_forward(state, z, t, heads), start=1):
+        assert torch.equal(states[block], expected)
+
+
+@torch.inference_mode()
+def test_a_diffusers_folder_gives_the_same_as_the_official_file(tmp_path, vae, images):
+    state = official_dit(32, 2)
+    ours = DiT.from_official(state, heads=2)
+    network = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=2,
+        sample_size=8, patch_size=2, num_embeds_ada_norm=10,
+    )  # fmt: skip
+    theirs = network.state_dict()
+    for name, value in ours.state_dict().items():
+        if name.startswith("transformer."):
+            theirs[name.removeprefix("transformer.")] = value
+        else:
+            for block in range(2):
+                copy = name.replace("conditioning.", f"transformer_blocks.{block}.norm1.emb.")
+                assert copy in theirs
+                theirs[copy] = value
+    network.load_state_dict(theirs)
+    network.save_pretrained(tmp_path / "transformer")
+    model = backbones.load("dit-xl-2-256", folder=tmp_path)
+    z, t = torch.randn(2, 4, 8, 8), torch.tensor([30, 30])
+    states = model.states(z, 30, [1, 2])
+    for block, expected in enumerate(plain_forward(state, z, t, 2), start=1):
+        assert torch.equal(states[block], expected)
+    assert model.latents(images).z.shape == (3, 4, 8, 8)
+
+
+def test_blocks_that_do_not_share_their_conditioning_are_refused():
+    network = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=4, num_layers=2, sample_size=8,
+        num_embeds_ada_norm=10,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="of its own"):
+        DiT.from_diffusers(network)
+
+
+def test_the_untrained_copy_has_the_shape_and_the_autoencoder_of_the_trained(tmp_path, vae, images):
+    torch.save(official_dit(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    trained, untrained, again = (
+        backbones.load("dit-xl-2-256", flag, folder=tmp_path, heads=2) for flag in (True, False, False)
+    )
+    assert torch.equal(trained.latents(images).z, untrained.latents(images).z)
+    z = trained.latents(images).z
+    assert not torch.equal(trained.states(z, 0, [2])[2], untrained.states(z, 0, [2])[2])
+    assert untrained.sha256 == again.sha256 != trained.sha256
+
+
+def test_what_is_missing_is_named_with_the_command_that_gets_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="data_prep.fetch dit-xl-2-256"):
+        backbones.load("dit-xl-2-256", folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match="noise_schedule.pt.*data_prep.fetch plaid-1b"):
+        backbones.load("plaid-1b", folder=tmp_path)
+    torch.save(official_dit(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    with pytest.raises(ValueError, match="32 wide"):
+        backbones.load("dit-xl-2-256", folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match="data_prep.fetch sd-vae-ft-mse"):
+        backbones.load("dit-xl-2-256", folder=tmp_path, heads=2, vae=tmp_path / "none")
+    with pytest.raises(ValueError, match="does not take length; it takes vae, heads"):
+        backbones.load("dit-xl-2-256", folder=tmp_path, length=8)
+    with pytest.raises(ValueError, match="precision 'int8'.*bfloat16"):
+        backbones.load("dit-xl-2-256", folder=tmp_path, precision="int8")
+
+
+# Its images.
+
+
+def test_framings(images):
+    wide = Image.new("RGB", (300, 100), "white")
+    wide.paste((0, 0, 0), (0, 0, 60, 100))  # the left fifth is black
+    for framing, dark in (("published", 0), ("centre", 0), ("whole", 0.2)):
+        made = np.asarray(square(wide, 40, framing))
+        assert made.shape == (40, 40, 3)
+        assert abs((made < 128).mean() - dark) < 0.03
+    with pytest.raises(ValueError, match="framing 'zoom'.*whole"):
+        square(wide, 40, "zoom")
+
+
+@torch.inference_mode()
+def test_latents_are_the_scaled_mean_or_a_sample_that_the_pixels_decide():
+    network = small_autoencoder()
+    pixels = torch.rand(3, 3, 32, 32) * 2 - 1
+    moments = network.eval().encode(pixels).latent_dist
+    torch.testing.assert_close(autoencoder.Autoencoder(network).encode(pixels), 0.18215 * moments.mean)
+    sampling = autoencoder.Autoencoder(network, "sample")
+    drawn = sampling.encode(pixels)
+    torch.testing.assert_close(sampling.encode(pixels[[2, 0]]), drawn[[2, 0]])
+    score = (drawn / 0.18215 - moments.mean) / moments.std
+    assert 0.8 < score.std() < 1.2
+    assert sampling.decode(drawn).shape == pixels.shape
+    with pytest.raises(ValueError, match="posterior 'mode'"):
+        autoencoder.Autoencoder(network, "mode")
+
+
+# Plaid.
+
+
+@pytest.fixture
+def plaid_files(tmp_path):
+    """The four files of a Plaid with random weights, and its tokenizer."""
+    model, folder = tiny.plaid(width=32, depth=3), tmp_path / "weights"
+    folder.mkdir()
+    state = model.state_dict()
+    schedule = {name: state[f"schedule.{name}"] for name in ("W1", "b1", "W2")}
+    bounds = {name: state[f"schedule.{name}"] for name in ("gamma_0", "gamma_1")}
+    network = {
+        name: value for name, value in state.items() if name.split(".")[0] not in ("schedule", "matrix")
+    }
+    network["rotary_emb.inv_freq"] = torch.zeros(8)  # half of a head's size, of which there are two
+    for name, content in zip(
+        published.PLAID_FILES, (schedule, bounds, {"matrix": state["matrix"]}, network), strict=True
+    ):
+        torch.save(content, folder / name)
+    model.tokenizer.save(str(tmp_path / published.TOKENIZER))
+    return model, tmp_path
+
+
+def test_plaid_is_read_from_its_four_files(plaid_files):
+    model, folder = plaid_files
+    read = backbones.load("plaid-1b", folder=folder, length=6)
+    assert (read.width, read.depth, len(read.matrix)) == (32, 3, 9)
+    latents = read.latents(["cat sits here", "dog runs"])
+    assert torch.equal(latents.z, model.latents(["cat sits here", "dog runs"]).z)
+    for block, tokens in read.states(latents.z, 30, [0, 1, 3]).items():
+        assert torch.equal(tokens, model.states(latents.z, 30, [block])[block])
+    untrained = backbones.load("plaid-1b", False, folder=folder, length=6)
+    assert untrained.schedule.alpha_sigma(30) == read.schedule.alpha_sigma(30)
+    assert not torch.equal(untrained.matrix, read.matrix)
+
+
+def test_plaid_refuses_the_tokenizer_of_another_model(plaid_files, tmp_path):
+    _, folder = plaid_files
+    other = tiny.plaid().tokenizer
+    text = other.to_str().replace("<|endoftext_R9VQqF0Ag7|>", "<|other|>")
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(ValueError, match="is not Plaid's tokenizer"):
+        backbones.load("plaid-1b", folder=folder, tokenizer=tmp_path / "other.json")
+
+
+# Precision and random weights.
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_gives_nearly_the_same_features(precision):
+    for model in (tiny.dit(width=64, depth=4), tiny.plaid(width=64, depth=4)):
+        z = torch.randn(8, *model.latent_shape)
+        exact = model.states(z, 30, [4])[4].mean(dim=1)
+        low = model.run_in(backbones.PRECISIONS[precision]).states(z, 30, [4])[4].float().mean(dim=1)
+        assert not torch.equal(low, exact)
+        assert functional.cosine_similarity(low, exact).min() > 0.9999
+
+
+def test_models_with_random_weights_need_no_files(monkeypatch, tmp_path):
+    monkeypatch.setitem(published.DIT_XL, "width", 32)
+    monkeypatch.setitem(published.DIT_XL, "depth", 2)
+    monkeypatch.setitem(autoencoder.SHAPE, "block_out_channels", (32, 32, 32, 32))
+    first, same, other = (backbones.load("dit-xl-2-256-random", flag) for flag in (True, True, False))
+    assert first.sha256 == same.sha256 != other.sha256
+    assert first.latents([Image.new("RGB", (300, 280))]).z.shape == (1, 4, 32, 32)
+    tiny.plaid().tokenizer.save(str(tmp_path / published.TOKENIZER))
+    monkeypatch.setattr(published, "PLAID_1B", dict(vocabulary=9, width=32, depth=2, heads=2))
+    text = backbones.load("plaid-1b-random", folder=tmp_path, length=16)
+    assert text.latents(["cat sits"]).z.shape == (1, 16, 16)
+    assert isinstance(text, Plaid)
