@@ -1,0 +1,99 @@
+"""What can be fetched, read from `sources.yaml`."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+LIST = Path(__file__).with_name("sources.yaml")
+ARCHIVE = re.compile(r"(?P<whole>.+\.(zip|tar|tar\.gz|tgz))(\.(\d+|[a-z]{2}))?")
+
+
+@dataclass(frozen=True)
+class File:
+    """One download; `size` in bytes and the two checksums (hexadecimal) are None where none is documented."""
+
+    url: str
+    size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+
+    @property
+    def name(self):
+        """The last part of its address."""
+        return self.url.rsplit("/", 1)[1]
+
+    @property
+    def archive(self):
+        """The archive that it is, or is a part of (x.tar.gz for x.tar.gz.01); None for any other file."""
+        match = ARCHIVE.fullmatch(self.name)
+        return match and match["whole"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that belong together; unpacked, they make one folder."""
+
+    name: str
+    what: str
+    licence: str
+    page: str
+    files: tuple[File, ...]
+
+    @property
+    def size(self):
+        """Bytes of all files, None if that of one is not known."""
+        sizes = [file.size for file in self.files]
+        return None if None in sizes else sum(sizes)
+
+    @property
+    def archives(self):
+        """{archive: names of its parts in order}; an archive in one piece has one part, itself."""
+        parts = {}
+        for file in self.files:
+            if file.archive:
+                parts.setdefault(file.archive, []).append(file.name)
+        return {archive: sorted(names) for archive, names in parts.items()}
+
+
+def known():
+    """The list, as `LIST` has it.
+
+    Returns
+    -------
+    dict of name to Source, and dict of profile to the names (of sources or other profiles) that it stands for
+    """
+    content = yaml.safe_load(LIST.read_text(encoding="utf-8"))
+    sources = {}
+    for name, entry in content["sources"].items():
+        files = tuple(File(size=file.pop("bytes", None), **file) for file in entry.pop("files"))
+        sources[name] = Source(name=name, files=files, **entry)
+    return sources, content.get("profiles", {})
+
+
+def chosen(names):
+    """The sources that these names stand for, each once, in order.
+
+    Parameters
+    ----------
+    names : sequence of str, sources or profiles
+
+    Returns
+    -------
+    list of Source
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown; the message gives the known ones.
+    """
+    sources, profiles = known()
+    unknown = [name for name in names if name not in sources and name not in profiles]
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join([*sources, *profiles])}")
+    found = {}
+    for name in names:
+        inner = [sources[name]] if name in sources else chosen(profiles[name])
+        found |= {source.name: source for source in inner}
+    return list(found.values())
