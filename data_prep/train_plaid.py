@@ -68,7 +68,7 @@ def parse_arguments():
         "--output-prior",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="add what a noised embedding alone says of its token to the logits, as the published model does; "
+        help="add what a noised embedding alone says of its token to the logits, as in the published model; "
         "with so few tokens that leaves the blocks little to say",
     )
     add("--batch", type=int, default=64, help="texts of a step, a multiple of 8")

@@ -1,10 +1,14 @@
 """Parameters of a notebook: what papermill injected, else what the profile sets, else the notebook's default.
 
-A profile is a file `notebooks/profiles/<name>.yaml` with three keys, all optional:
+A profile is a file `notebooks/profiles/<name>.yaml` with five keys, all optional:
 
 - `parameters`: values that replace defaults; each notebook takes those it declares,
+- `notebooks`: for a notebook by name, values for it alone; it must declare them,
 - `data`: where the data are and how to read them (the settings of `data_prep.splits`),
+- `models`: for a backbone by name, how it is loaded (what `backbones.load` takes),
 - `shards`: how many jobs of the workflow share one extraction.
+
+In `data` and `models`, `$NAME` stands for an environment variable.
 
 A notebook declares its parameters in the cell tagged `parameters`, as literals, `profile` among them.
 Papermill adds a cell of its own below it and lets any name pass; `parameters` below refuses one that the
@@ -14,7 +18,9 @@ notebook does not declare.
 import ast
 import json
 import os
-from dataclasses import dataclass, field
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,7 +37,9 @@ class Profile:
 
     name: str
     parameters: dict = field(default_factory=dict)
+    notebooks: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
+    models: dict = field(default_factory=dict)
     shards: int = 1
 
 
@@ -43,6 +51,7 @@ class Parameters(SimpleNamespace):
     notebook : str, the notebook's name without `.ipynb`
     parameters : dict, the parameters alone, by name
     data : dict, the profile's data settings
+    models : dict of backbone to how the profile loads it, empty for those it does not speak of
     root : Path, the project
     cache : Path, `cache/<profile>`; the environment variable DIFFFEAT_CACHE replaces `cache`
     results : Path, `results/<profile>`; the environment variable DIFFFEAT_RESULTS replaces `results`
@@ -74,11 +83,10 @@ def load(name):
         raise ValueError(f"unknown profile {name!r}: there are {', '.join(known())} (files in {FOLDER})")
     path = FOLDER / f"{name}.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    unknown = settings.keys() - {"parameters", "data", "shards"}
+    known_keys = [field.name for field in fields(Profile) if field.name != "name"]
+    unknown = sorted(settings.keys() - set(known_keys))
     if unknown:
-        raise ValueError(
-            f"{path.name}: unknown keys {sorted(unknown)}: a profile has parameters, data and shards"
-        )
+        raise ValueError(f"{path.name}: unknown keys {unknown}: a profile has {', '.join(known_keys)}")
     return Profile(name, **{key: value for key, value in settings.items() if value is not None})
 
 
@@ -109,20 +117,41 @@ def parameters(namespace, notebook):
         raise ValueError(f"{notebook} does not take {', '.join(unknown)}; it takes {', '.join(defaults)}")
 
     profile = load(namespace["profile"])
+    own = profile.notebooks.get(notebook, {})
+    if unknown := sorted(own.keys() - defaults.keys()):
+        raise ValueError(
+            f"{profile.name}.yaml: {notebook} does not take {', '.join(unknown)}; "
+            f"it takes {', '.join(defaults)}"
+        )
+    settings = profile.parameters | own
     taken = {name: namespace[name] for name in defaults}
-    taken |= {
-        name: profile.parameters[name] for name in profile.parameters.keys() & defaults.keys() - injected
-    }
+    taken |= {name: settings[name] for name in settings.keys() & defaults.keys() - injected}
     values = {name: _checked(name, value, defaults[name]) for name, value in taken.items()}
     return Parameters(
         **values,
         notebook=notebook,
         parameters=values,
-        data=profile.data,
+        data=_expanded(profile.data, profile.name),
+        models=defaultdict(dict, _expanded(profile.models, profile.name)),
         root=ROOT,
         cache=ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / profile.name,
         results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,
     )
+
+
+def _expanded(settings, profile):
+    """Settings with environment variables in their text replaced; one that is not set is an error."""
+    if isinstance(settings, dict):
+        return {key: _expanded(value, profile) for key, value in settings.items()}
+    if not isinstance(settings, str):
+        return settings
+    lacking = [name for name in re.findall(r"\$\{?(\w+)", settings) if name not in os.environ]
+    if lacking:
+        raise ValueError(
+            f"profile {profile} needs the environment variable {lacking[0]} for {settings!r}: "
+            f"set it, as in `make book PROFILE={profile} {lacking[0]}=...`"
+        )
+    return os.path.expandvars(settings)
 
 
 def _stored(notebook):

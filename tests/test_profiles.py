@@ -50,6 +50,30 @@ def test_a_notebook_takes_only_the_parameters_it_declares(coco):
     assert not hasattr(run(DECLARED, '# Parameters\nprofile = "coco"\n'), "dim")
 
 
+def test_a_notebook_has_values_of_its_own_and_a_backbone_its_way_to_be_loaded(coco, monkeypatch):
+    path = profiles.FOLDER / "coco.yaml"
+    path.write_text(
+        "parameters: {rate: 2.0}\n"
+        "notebooks: {20_page: {rate: 3.0}, 21_other: {rate: 4.0}}\n"
+        "data: {folder: $COCO_ROOT/images}\n"
+        "models: {dit-xl-2-256: {device: cuda}}\n"
+    )
+    monkeypatch.setenv("COCO_ROOT", "/data/coco")
+    p = run(DECLARED, '# Parameters\nprofile = "coco"\n')
+    assert (p.rate, p.data, p.models["dit-xl-2-256"]) == (
+        3.0,
+        {"folder": "/data/coco/images"},
+        {"device": "cuda"},
+    )
+    assert p.models["plaid-1b"] == {}
+    monkeypatch.delenv("COCO_ROOT")
+    with pytest.raises(ValueError, match="needs the environment variable COCO_ROOT.*PROFILE=coco COCO_ROOT="):
+        run(DECLARED, '# Parameters\nprofile = "coco"\n')
+    path.write_text("notebooks: {20_page: {dim: 3}}\n")
+    with pytest.raises(ValueError, match="20_page does not take dim; it takes profile, blocks"):
+        run(DECLARED, '# Parameters\nprofile = "coco"\n')
+
+
 def test_the_last_run_of_an_edited_cell_counts():
     assert run(DECLARED, DECLARED.replace("[3, 6]", "[7]")).blocks == [7]
 
