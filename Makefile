@@ -8,7 +8,7 @@ RUN     ?= default
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv book test keep unlock clean
+.PHONY: help venv book test record keep unlock clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export MPLBACKEND := agg
@@ -38,11 +38,20 @@ book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
 	  || { [ -z "$$(ls -A .snakemake/locks 2>/dev/null)" ] || echo "If no other run is at work: make unlock"; exit 1; }
 	@echo "The book is ready: open book/_build/html/index.html in a browser."
 
+# Pages recorded from real data are held to their outputs where the data are.
+RECORDED := $(if $(DIFFFEAT_REFERENCE),,--ignore=notebooks/recorded)
+
 # The workflow fills the cache with all cores first; one thread each, for sums that add up in the same order.
 test: book  ## unit tests, every notebook against its stored output, the strict book build and its checks
 	rm -rf build/test
 	OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 1800 \
-	  --nbval-sanitize-with tests/nbval.cfg tests notebooks tests/results_checks.py tests/book_checks.py
+	  --nbval-sanitize-with tests/nbval.cfg $(RECORDED) tests notebooks tests/results_checks.py tests/book_checks.py
+
+record: $(INSTALLED)  ## run the pages on real data again; DIFFFEAT_REFERENCE names the folder with the data
+	mkdir -p build/notebooks/coco-lists
+	DIFFFEAT_RESULTS=build/results papermill notebooks/recorded/coco_captions.ipynb \
+	  build/notebooks/coco-lists/coco_captions.ipynb --kernel python3
+	python workflow/keep.py coco-lists
 
 keep: $(INSTALLED)  ## take the outputs and results of the last run over into notebooks/, results/ and README.md
 	python workflow/keep.py $(PROFILE)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import torch
 
 LISTED = ("all", "unmentioned")
 LABELS_PHRASE = " In this photo, there are also some {}."
@@ -173,17 +174,83 @@ def length_counts(captions, tokenizer, longest=15, ranges=6):
     DataFrame
         Columns shortest, longest, samples: those of the paper's Table 8.
     """
+    return _in_ranges(np.bincount(_lengths(captions, tokenizer)), longest, ranges)
+
+
+def expected_length_counts(captions, labels, names, tokenizer, rare=(), *, longest=15, ranges=6, **choices):
+    """How long the enhanced captions of images would be whose labels are known and whose captions are not.
+
+    Their captions are taken to be as long as the given ones, whatever the labels: each image's appended
+    phrases meet the length of every given caption, with equal weight. Byte-level tokens do not cross a space,
+    so that a caption and a phrase add up.
+
+    Parameters
+    ----------
+    captions : sequence of str, of other images
+    labels : array of shape (N, K), of the images in question
+    names : sequence of K str
+    tokenizer, longest, ranges : as for `length_counts`
+    rare, **choices : as for `enhance`
+
+    Returns
+    -------
+    DataFrame as from `length_counts`; `samples` are expected counts, not whole numbers
+    """
+    start = "x."  # stands for the caption
+    phrases = [enhance(start, _present(row, names), rare, **choices).removeprefix(start) for row in labels]
+    appended = np.bincount(_lengths([phrase for phrase in phrases if phrase], tokenizer), minlength=1)
+    stops = [caption.strip().removesuffix(".") + "." for caption in captions]
+    told = np.convolve(_share(stops, tokenizer), appended)
+    untold = _share([caption.strip() for caption in captions], tokenizer) * phrases.count("")
+    counts = np.zeros(max(len(told), len(untold)))
+    counts[: len(told)] += told
+    counts[: len(untold)] += untold
+    return _in_ranges(counts, longest, ranges)
+
+
+def through_noise(captions, tokenizer, embeddings, gamma, seed=0):
+    """What can still be read of captions under noise, one token at a time: the nearest embedding wins.
+
+    Parameters
+    ----------
+    captions : sequence of N str
+    tokenizer : tokenizers.Tokenizer
+    embeddings : Tensor of shape (V, E), unit rows, one for each token
+    gamma : float, logarithm of the noise's variance over the signal's, as in Plaid's schedule
+    seed : int
+
+    Returns
+    -------
+    list of N str
+    """
+    generator, read = torch.Generator().manual_seed(seed), []
+    alpha, sigma = (torch.sigmoid(torch.tensor(sign * gamma)).sqrt() for sign in (-1.0, 1.0))
+    for encoding in tokenizer.encode_batch(list(captions), add_special_tokens=False):
+        clean = embeddings[encoding.ids]  # (T, E)
+        noised = alpha * clean + sigma * torch.randn(clean.shape, generator=generator)
+        read.append(tokenizer.decode((noised @ embeddings.T).argmax(dim=1).tolist()))
+    return read
+
+
+def _lengths(captions, tokenizer):
+    """Tokens of each caption, special ones not counted."""
     encodings = tokenizer.encode_batch(list(captions), add_special_tokens=False)
-    lengths = np.array([len(encoding.ids) for encoding in encodings])
-    place = np.clip((lengths - 1) // longest, 0, ranges - 1)
+    return np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
+
+
+def _share(captions, tokenizer):
+    """Share of the captions that have 0, 1, 2, ... tokens."""
+    return np.bincount(_lengths(captions, tokenizer)) / len(captions)
+
+
+def _in_ranges(counts, longest, ranges):
+    """Counts of lengths 0, 1, 2, ... added up in ranges of equal width; what is longer goes to the last."""
+    place = np.clip((np.arange(len(counts)) - 1) // longest, 0, ranges - 1)
     ends = longest * np.arange(1, ranges + 1)
-    return pd.DataFrame(
-        {
-            "shortest": ends - longest + 1,
-            "longest": ends,
-            "samples": np.bincount(place, minlength=ranges),
-        }
-    )
+    samples = np.bincount(place, weights=counts, minlength=ranges)
+    if np.issubdtype(counts.dtype, np.integer):
+        samples = samples.astype(np.int64)
+    return pd.DataFrame({"shortest": ends - longest + 1, "longest": ends, "samples": samples})
 
 
 def _present(row, names):

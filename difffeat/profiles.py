@@ -156,8 +156,8 @@ def _expanded(settings, profile):
 
 def _stored(notebook):
     """Source of the parameters cell of a notebook of ours, in a list; empty for any other."""
-    path = FOLDER.parent / f"{notebook}.ipynb"
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
+    paths = sorted(FOLDER.parent.rglob(f"{notebook}.ipynb"))
+    cells = [cell for path in paths for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     return ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
 
 

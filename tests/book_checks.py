@@ -17,7 +17,7 @@ from bs4 import BeautifulSoup
 
 from difffeat.profiles import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 # What a reader should never meet: a warning, a traceback, a path of the machine that ran it, a progress bar.
 UNWANTED = {
     "a warning": re.compile(r"\w*Warning:|Traceback \(most recent"),

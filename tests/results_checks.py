@@ -1,7 +1,9 @@
-"""What the notebooks just measured against `results/scenes`; `make test` runs this after them."""
+"""What the notebooks just measured against `results/`; `make test` runs this after them."""
 
 import os
 from pathlib import Path
+
+import pytest
 
 from difffeat import claims
 from difffeat.profiles import ROOT
@@ -17,4 +19,13 @@ def test_measured_results_are_the_stored_ones_within_tolerance():
         == {path.stem for path in measured.glob("*.json")}
     )
     differences = claims.differences(stored, measured)
+    assert not differences, "\n".join(map(str, differences))
+
+
+def test_pages_recorded_from_real_data_are_measured_as_stored():
+    if not os.environ.get("DIFFFEAT_REFERENCE"):
+        pytest.skip("DIFFFEAT_REFERENCE is not set: it names the folder with the real data")
+    measured = ROOT / os.environ["DIFFFEAT_RESULTS"] / "coco-lists"
+    assert {path.stem for path in measured.glob("*.json")} == {"coco_captions"}
+    differences = claims.differences(ROOT / "results" / "coco-lists", measured)
     assert not differences, "\n".join(map(str, differences))

@@ -26,6 +26,7 @@ ALONE = ["profiles"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 EXTRAS = PROJECT["optional-dependencies"]
+RECORDED = sorted((ROOT / "notebooks" / "recorded").glob("*.ipynb"))  # shown as stored
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -129,14 +130,14 @@ def test_the_embedded_profile_is_the_notebooks_own_defaults():
     assert profiles.load("scenes").parameters == {}
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS + RECORDED, ids=lambda path: path.stem)
 def test_a_notebook_has_one_parameters_cell_and_says_its_own_name(path):
     notebook = nbformat.read(path, 4)
     tagged = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     assert not tagged[0].startswith(profiles.INJECTED + "\n"), "this line is papermill's"
     values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged[0]).body}
-    assert values["profile"] == "scenes"
+    assert values["profile"] == ("coco-lists" if path in RECORDED else "scenes")
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert f'profiles.parameters(vars(), "{path.stem}")' in code
     assert notebook.metadata.kernelspec.name == "python3"
@@ -149,7 +150,9 @@ def test_a_profile_sets_only_parameters_that_some_notebook_takes(name):
         for cell in nbformat.read(path, 4).cells:
             if "parameters" in cell.metadata.get("tags", []):
                 declared |= {node.targets[0].id for node in ast.parse(cell.source).body}
-    assert profiles.load(name).parameters.keys() <= declared
+    profile = profiles.load(name)
+    assert profile.parameters.keys() <= declared
+    assert profile.notebooks.keys() <= {path.stem for path in NOTEBOOKS}
 
 
 def test_the_readme_shows_the_stored_results():
@@ -163,6 +166,6 @@ def test_workflow_and_book_know_every_notebook():
     contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
     pages = {chapter["file"] for part in contents["parts"] for chapter in part["chapters"]}
     assert {page.removeprefix("notebooks/") for page in pages if page.startswith("notebooks/")} == {
-        path.stem for path in NOTEBOOKS
+        path.stem for path in NOTEBOOKS + RECORDED
     }
     assert not [path.stem for path in NOTEBOOKS if f'"{path.stem}"' not in workflow]

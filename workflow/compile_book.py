@@ -1,7 +1,7 @@
 """Compile the book: `python workflow/compile_book.py book build/notebooks/scenes build/results/scenes`.
 
 Strict: a warning is an error. Needs no network. Everything is built anew, for an incremental build keeps
-numbers that were glued from an older notebook.
+numbers that were glued from an older notebook. Pages of `notebooks/recorded` go in as they are stored.
 """
 
 import shutil
@@ -14,6 +14,7 @@ import nbformat
 
 from difffeat import claims
 
+ROOT = Path(__file__).resolve().parent.parent
 STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
 
 
@@ -22,11 +23,14 @@ def main(book, notebooks, results):
     shutil.rmtree(book / "_build", ignore_errors=True)
     shutil.rmtree(book / "notebooks", ignore_errors=True)
     (book / "notebooks").mkdir()
-    for notebook in sorted(notebooks.glob("*.ipynb")):
+    executed = {notebook: results / f"{notebook.stem}.json" for notebook in sorted(notebooks.glob("*.ipynb"))}
+    for notebook in sorted((ROOT / "notebooks" / "recorded").glob("*.ipynb")):
+        (executed[notebook],) = (ROOT / "results").glob(f"*/{notebook.stem}.json")
+    for notebook, measured in executed.items():
         page = nbformat.read(notebook, 4)
         page.cells = [cell for cell in page.cells if not names_only_profile(cell)]
         title, _, text = page.cells[0].source.partition("\n")
-        page.cells[0].source = f"{title}\n\n{provenance(results / f'{notebook.stem}.json')}\n{text}"
+        page.cells[0].source = f"{title}\n\n{provenance(measured)}\n{text}"
         nbformat.write(page, book / "notebooks" / notebook.name)
     # One file with all of TeX, drawn as SVG: other builds of MathJax load fonts or packages when needed.
     mathjax = next(path for path in files("sphinx-mathjax-offline") if path.name == "tex-svg-full.js")

@@ -1,8 +1,8 @@
 """Take what the last run made over into what git keeps: `python workflow/keep.py scenes`.
 
 Results go to `results/<profile>/`. For `scenes`, whose defaults the stored notebooks show, outputs go to
-`notebooks/` and the claims to README.md. A source does not change by that, so its time stays and nothing
-has to run again.
+`notebooks/` and the claims to README.md; those of pages recorded from real data to `notebooks/recorded/`. A
+source does not change by that, so its time stays and nothing has to run again.
 """
 
 import os
@@ -23,9 +23,11 @@ def main(profile):
     results.mkdir(parents=True, exist_ok=True)
     for result in sorted(Path("build/results", profile).glob("*.json")):
         shutil.copyfile(result, results / result.name)
+    stored = Path("notebooks") if profile == "scenes" else Path("notebooks", "recorded")
+    for executed in sorted(Path("build/notebooks", profile).glob("*.ipynb")):
+        if (stored / executed.name).is_file():
+            keep_outputs(executed, stored / executed.name)
     if profile == "scenes":
-        for executed in sorted(Path("build/notebooks", profile).glob("*.ipynb")):
-            keep_outputs(executed, Path("notebooks", executed.name))
         readme = Path("README.md")
         readme.write_text(with_glance(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
 

@@ -116,7 +116,7 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     paths = [held[0] / name for name in PLAID_FILES]
     if lacking := [path.name for path in paths if not path.is_file()]:
         raise FileNotFoundError(_missing("plaid-1b", source, ", ".join(lacking)))
-    words = _tokenizer(tokenizer or source / TOKENIZER)
+    words = read_tokenizer(tokenizer or source / TOKENIZER)
     model = Plaid.from_official(*map(read_checkpoint, paths), length=length, tokenizer=words)
     if trained:
         return model, paths[-1]
@@ -127,11 +127,12 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
 
 def plaid_1b_random(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     """Plaid 1B at random weights, other ones for `trained=False`; its tokenizer is needed all the same."""
-    words = _tokenizer(tokenizer or Path(folder or folder_of("plaid-1b")) / TOKENIZER)
+    words = read_tokenizer(tokenizer or Path(folder or folder_of("plaid-1b")) / TOKENIZER)
     return Plaid(**PLAID_1B, length=length, tokenizer=words), None
 
 
-def _tokenizer(path):
+def read_tokenizer(path):
+    """Plaid's tokenizer from its file; ValueError if it is another model's."""
     if not Path(path).is_file():
         raise FileNotFoundError(_missing("plaid-1b", Path(path).parent, Path(path).name))
     words = Tokenizer.from_file(str(path))

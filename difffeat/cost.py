@@ -1,0 +1,116 @@
+"""What a study costs before it is run: passes of the models, floating-point operations, bytes of features.
+
+N samples, B blocks, T timesteps, D width. Operations are counted by torch on models without memory (the meta
+device); a product and its addition are two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from diffusers import AutoencoderKL
+from torch.utils.flop_counter import FlopCounterMode
+
+from difffeat.backbones import published
+from difffeat.backbones.autoencoder import SHAPE
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.plaid import Plaid
+
+FLOAT16 = 2  # bytes
+# Peak of dense bfloat16 products in TFLOP/s, as the vendor states it.
+PEAK = {"rtx4090": 165.2, "a100": 312.0, "h100": 989.4, "h200": 989.4}
+
+
+@dataclass(frozen=True)
+class Model:
+    """What one sample costs a model.
+
+    Attributes
+    ----------
+    width, depth : int
+    block : float, operations of one block
+    encoder : float, operations of what makes latents of an input
+    """
+
+    width: int
+    depth: int
+    block: float
+    encoder: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a study costs: passes of the blocks, passes of the encoder, operations, bytes of float16 features."""
+
+    passes: int
+    encoded: int
+    flops: float
+    bytes: int
+
+    def hours(self, rate):
+        """Hours at `rate` operations a second."""
+        return self.flops / rate / 3600
+
+
+@cache
+def model(name, length=published.PLAID_LENGTH) -> Model:
+    """The cost of a published model.
+
+    Parameters
+    ----------
+    name : "dit-xl-2-256" or "plaid-1b"
+    length : int, tokens of a text
+
+    Raises
+    ------
+    ValueError
+        If the cost of this model is not known.
+    """
+    with torch.device("meta"):
+        if name == "dit-xl-2-256":
+            network = DiT(**{**published.DIT_XL, "depth": 1})
+            tokens = (published.DIT_XL["side"] // published.DIT_XL["patch"]) ** 2
+            block = _count(
+                lambda: network.run_block(
+                    0, torch.empty(1, tokens, network.width), torch.empty(1, network.width)
+                )
+            )
+            encoder = AutoencoderKL(**SHAPE)
+            coded = _count(
+                lambda: encoder.encode(torch.empty(1, 3, SHAPE["sample_size"], SHAPE["sample_size"]))
+            )
+            return Model(network.width, published.DIT_XL["depth"], block, coded)
+        if name == "plaid-1b":
+            network = Plaid(**{**published.PLAID_1B, "depth": 1}, length=length)
+            size = network.width // published.PLAID_1B["heads"]
+            tables = torch.empty(length, size), torch.empty(length, size)
+            block = _count(lambda: network.run_block(0, torch.empty(1, length, network.width), tables))
+            return Model(network.width, published.PLAID_1B["depth"], block, 0.0)
+    raise ValueError(f"the cost of {name!r} is not known; known: dit-xl-2-256, plaid-1b")
+
+
+def _count(run):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        run()
+    return float(counter.get_total_flops())
+
+
+def one_pass_per_point(model: Model, samples: int, blocks: Sequence[int], timesteps: Sequence[int]) -> Work:
+    """The plain way, as published scripts do it: for each point encode the input and run up to its block."""
+    points = len(blocks) * len(timesteps)
+    run = len(timesteps) * sum(blocks) * model.block + points * model.encoder
+    return Work(samples * points, samples * points, samples * run, _bytes(model, samples, points))
+
+
+def one_pass_per_timestep(
+    model: Model, samples: int, blocks: Sequence[int], timesteps: Sequence[int]
+) -> Work:
+    """Our way: encode once, and run once per timestep up to the deepest block, which passes all others."""
+    run = len(timesteps) * max(blocks) * model.block + model.encoder
+    points = len(blocks) * len(timesteps)
+    return Work(samples * len(timesteps), samples, samples * run, _bytes(model, samples, points))
+
+
+def _bytes(model, samples, points):
+    return samples * points * model.width * FLOAT16
