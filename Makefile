@@ -4,11 +4,12 @@
 PYTHON  ?= python3
 PROFILE ?= scenes
 RUN     ?= default
+GPU     ?= rtx4090
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv book test record keep unlock clean
+.PHONY: help venv book test plan record keep unlock clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export MPLBACKEND := agg
@@ -21,6 +22,7 @@ help:  ## list the targets
 	@echo
 	@echo "PROFILE=name  data and models: a file of notebooks/profiles (now $(PROFILE))"
 	@echo "RUN=name      where jobs run: a folder of workflow/profiles (now $(RUN))"
+	@echo "GPU=name      of a plan: rtx4090, a100, h100 or h200 (now $(GPU))"
 	@echo "PYTHON=name   the Python 3.11 or later to make .venv with (now $(PYTHON))"
 
 venv: $(INSTALLED)  ## make .venv from constraints.txt
@@ -37,6 +39,9 @@ book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
 	snakemake --workflow-profile workflow/profiles/$(RUN) --config profile=$(PROFILE) \
 	  || { [ -z "$$(ls -A .snakemake/locks 2>/dev/null)" ] || echo "If no other run is at work: make unlock"; exit 1; }
 	@echo "The book is ready: open book/_build/html/index.html in a browser."
+
+plan: $(INSTALLED)  ## what PROFILE lacks and takes: passes, disk, hours on a GPU; needs no data
+	@python workflow/plan.py $(PROFILE) $(GPU)
 
 # Pages recorded from real data are held to their outputs where the data are.
 RECORDED := $(if $(DIFFFEAT_REFERENCE),,--ignore=notebooks/recorded)

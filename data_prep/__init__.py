@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from data_prep import ag_news, cifar100, coco, table, tiny_imagenet, vg500, voc
-from data_prep._reading import PARTS, check_parts, with_val
+from data_prep._reading import PARTS, check_count, check_parts, with_val
 from difffeat._files import only_writer
 from difffeat._progress import shown
 from difffeat.datasets import Split, load
@@ -90,15 +90,26 @@ def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelle
     return prepared
 
 
-def _coco(folder, dataset="coco", parts=None, validation=5000, caption=0, unlabelled=True, images=True):
+def _coco(
+    folder,
+    dataset="coco",
+    parts=None,
+    validation=5000,
+    caption=0,
+    unlabelled=True,
+    images=True,
+    check_counts=True,
+):
     """COCO's own layout: `annotations/{instances,captions}_<part>.json`, and the images in `<part>/`.
 
     `parts` names them, by default train2014 for train and val2014 for test. Where there is no part for val,
     `validation` images of train are held out for it. `images` false reads labels and captions alone.
+    `check_counts` holds train2014 and val2014 to the numbers of images that were published.
     """
     parts = parts or {"train": "train2014", "test": "val2014"}
     check_parts(parts)
     how = {"caption": caption, "unlabelled": unlabelled, "with_images": images, "validation": validation}
+    how["check_counts"] = check_counts
     return _prepared(ROOT / folder, dataset, parts, **how)
 
 
@@ -127,13 +138,15 @@ def _once(folder, settings, sources, read):
     return {part: load(kept, part) for part in PARTS}
 
 
-def _read(folder, dataset, parts, caption, unlabelled, with_images=True, validation=None):
+def _read(folder, dataset, parts, caption, unlabelled, with_images=True, validation=None, check_counts=False):
     read = {}
     for part, stem in parts.items():
         instances, captions = _annotations(folder, stem)
         images = folder / stem if with_images else None
         how = {"name": part, "dataset": dataset, "caption": caption, "unlabelled": unlabelled}
         read[part] = coco.read(instances, captions, images, **how)
+        if check_counts and unlabelled and stem in coco.COUNTS:
+            check_count(instances, len(read[part]), coco.COUNTS[stem], "images")
     return with_val(read, validation)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from difffeat.datasets import Split, multi_hot
 
+COUNTS = {"train2014": 82783, "val2014": 40504}  # published, images without any instance among them
+
 
 def read(instances, captions=None, images=None, *, name, dataset="coco", caption=0, unlabelled=True) -> Split:
     """Read one part of a data set.

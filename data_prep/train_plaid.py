@@ -55,8 +55,8 @@ def parse_arguments():
     add = parser.add_argument
     add("--out", default=str(weights_folder("plaid-scenes")), help="where weights, config, card and log go")
     add("--run", default="runs/plaid-scenes", help="where checkpoints are kept while training")
-    add("--samples", type=int, default=125_000, help="samples to see; may be changed until the decay begins")
-    add("--decay", type=int, default=50_000, help="samples of the learning rate's final cosine decay")
+    add("--samples", type=int, default=160_000, help="samples to see; may be changed until the decay begins")
+    add("--decay", type=int, default=70_000, help="samples of the learning rate's final cosine decay")
     add("--texts", type=int, default=60_000, help="texts to train on")
     add("--data-seed", type=int, default=0)
     add("--vocabulary", type=int, default=768, help="entries of the tokenizer")

@@ -41,7 +41,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Work:
-    """What a study costs: passes of the blocks, passes of the encoder, operations, bytes of float16 features."""
+    """What a study costs: passes of the blocks and of the encoder, operations, bytes of float16 features."""
 
     passes: int
     encoded: int
@@ -67,27 +67,28 @@ def model(name, length=published.PLAID_LENGTH) -> Model:
     ValueError
         If the cost of this model is not known.
     """
+    costs = {"dit-xl-2-256": _dit_xl, "plaid-1b": _plaid_1b}
+    if name not in costs:
+        raise ValueError(f"the cost of {name!r} is not known; known: {', '.join(costs)}")
     with torch.device("meta"):
-        if name == "dit-xl-2-256":
-            network = DiT(**{**published.DIT_XL, "depth": 1})
-            tokens = (published.DIT_XL["side"] // published.DIT_XL["patch"]) ** 2
-            block = _count(
-                lambda: network.run_block(
-                    0, torch.empty(1, tokens, network.width), torch.empty(1, network.width)
-                )
-            )
-            encoder = AutoencoderKL(**SHAPE)
-            coded = _count(
-                lambda: encoder.encode(torch.empty(1, 3, SHAPE["sample_size"], SHAPE["sample_size"]))
-            )
-            return Model(network.width, published.DIT_XL["depth"], block, coded)
-        if name == "plaid-1b":
-            network = Plaid(**{**published.PLAID_1B, "depth": 1}, length=length)
-            size = network.width // published.PLAID_1B["heads"]
-            tables = torch.empty(length, size), torch.empty(length, size)
-            block = _count(lambda: network.run_block(0, torch.empty(1, length, network.width), tables))
-            return Model(network.width, published.PLAID_1B["depth"], block, 0.0)
-    raise ValueError(f"the cost of {name!r} is not known; known: dit-xl-2-256, plaid-1b")
+        return costs[name](length)
+
+
+def _dit_xl(_):
+    shape, pixels = published.DIT_XL, SHAPE["sample_size"]
+    network, encoder = DiT(**{**shape, "depth": 1}), AutoencoderKL(**SHAPE)
+    tokens = torch.empty(1, (shape["side"] // shape["patch"]) ** 2, network.width)
+    block = _count(lambda: network.run_block(0, tokens, torch.empty(1, network.width)))
+    coded = _count(lambda: encoder.encode(torch.empty(1, 3, pixels, pixels)))
+    return Model(network.width, shape["depth"], block, coded)
+
+
+def _plaid_1b(length):
+    shape = published.PLAID_1B
+    network = Plaid(**{**shape, "depth": 1}, length=length)
+    tables = [torch.empty(length, network.width // shape["heads"])] * 2
+    block = _count(lambda: network.run_block(0, torch.empty(1, length, network.width), tables))
+    return Model(network.width, shape["depth"], block, 0.0)
 
 
 def _count(run):

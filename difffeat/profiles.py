@@ -1,12 +1,13 @@
 """Parameters of a notebook: what papermill injected, else what the profile sets, else the notebook's default.
 
-A profile is a file `notebooks/profiles/<name>.yaml` with five keys, all optional:
+A profile is a file `notebooks/profiles/<name>.yaml` with six keys, all optional:
 
 - `parameters`: values that replace defaults; each notebook takes those it declares,
 - `notebooks`: for a notebook by name, values for it alone; it must declare them,
 - `data`: where the data are and how to read them (the settings of `data_prep.splits`),
 - `models`: for a backbone by name, how it is loaded (what `backbones.load` takes),
-- `shards`: how many jobs of the workflow share one extraction.
+- `shards`: how many jobs of the workflow share one extraction,
+- `pages`: the notebooks that the workflow runs, all unless it says which.
 
 In `data` and `models`, `$NAME` stands for an environment variable.
 
@@ -41,6 +42,7 @@ class Profile:
     data: dict = field(default_factory=dict)
     models: dict = field(default_factory=dict)
     shards: int = 1
+    pages: list | None = None
 
 
 class Parameters(SimpleNamespace):
@@ -117,16 +119,9 @@ def parameters(namespace, notebook):
         raise ValueError(f"{notebook} does not take {', '.join(unknown)}; it takes {', '.join(defaults)}")
 
     profile = load(namespace["profile"])
-    own = profile.notebooks.get(notebook, {})
-    if unknown := sorted(own.keys() - defaults.keys()):
-        raise ValueError(
-            f"{profile.name}.yaml: {notebook} does not take {', '.join(unknown)}; "
-            f"it takes {', '.join(defaults)}"
-        )
-    settings = profile.parameters | own
-    taken = {name: namespace[name] for name in defaults}
-    taken |= {name: settings[name] for name in settings.keys() & defaults.keys() - injected}
-    values = {name: _checked(name, value, defaults[name]) for name, value in taken.items()}
+    given = {name: namespace[name] for name in injected}
+    values = {name: namespace[name] for name in defaults} | _set_by(profile, notebook, defaults) | given
+    values = {name: _checked(name, value, defaults[name]) for name, value in values.items()}
     return Parameters(
         **values,
         notebook=notebook,
@@ -137,6 +132,24 @@ def parameters(namespace, notebook):
         cache=ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / profile.name,
         results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,
     )
+
+
+def planned(name, notebook) -> dict:
+    """The parameters that a notebook would have under a profile, without running anything."""
+    defaults, _ = _cells(_stored(notebook))
+    return defaults | _set_by(load(name), notebook, defaults) | {"profile": name}
+
+
+def _set_by(profile, notebook, defaults):
+    """What the profile sets of a notebook's parameters."""
+    own = profile.notebooks.get(notebook, {})
+    if unknown := sorted(own.keys() - defaults.keys()):
+        raise ValueError(
+            f"{profile.name}.yaml: {notebook} does not take {', '.join(unknown)}; "
+            f"it takes {', '.join(defaults)}"
+        )
+    settings = profile.parameters | own
+    return {name: settings[name] for name in settings.keys() & defaults.keys()}
 
 
 def _expanded(settings, profile):

@@ -1,7 +1,8 @@
 """Compile the book: `python workflow/compile_book.py book build/notebooks/scenes build/results/scenes`.
 
 Strict: a warning is an error. Needs no network. Everything is built anew, for an incremental build keeps
-numbers that were glued from an older notebook. Pages of `notebooks/recorded` go in as they are stored.
+numbers that were glued from an older notebook. Pages that a profile does not run go in as they are stored, and
+those of `notebooks/recorded` always.
 """
 
 import shutil
@@ -23,10 +24,7 @@ def main(book, notebooks, results):
     shutil.rmtree(book / "_build", ignore_errors=True)
     shutil.rmtree(book / "notebooks", ignore_errors=True)
     (book / "notebooks").mkdir()
-    executed = {notebook: results / f"{notebook.stem}.json" for notebook in sorted(notebooks.glob("*.ipynb"))}
-    for notebook in sorted((ROOT / "notebooks" / "recorded").glob("*.ipynb")):
-        (executed[notebook],) = (ROOT / "results").glob(f"*/{notebook.stem}.json")
-    for notebook, measured in executed.items():
+    for notebook, measured in sources(notebooks, results):
         page = nbformat.read(notebook, 4)
         page.cells = [cell for cell in page.cells if not names_only_profile(cell)]
         title, _, text = page.cells[0].source.partition("\n")
@@ -42,6 +40,17 @@ def main(book, notebooks, results):
         lines = done.stdout.splitlines()
         print(*[line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-50:], sep="\n")
     return done.returncode
+
+
+def sources(notebooks, results):
+    """Yield (notebook, its results file) of every page: as it ran now, else as it is stored."""
+    stored = {path.stem: path for path in (ROOT / "notebooks").rglob("*.ipynb")}
+    ran = {path.stem: path for path in notebooks.glob("*.ipynb")}
+    for name, notebook in sorted((stored | ran).items()):
+        if name in ran and (results / f"{name}.json").is_file():
+            yield notebook, results / f"{name}.json"
+        else:
+            yield notebook, next((ROOT / "results").glob(f"*/{name}.json"))
 
 
 def names_only_profile(cell):

@@ -1,0 +1,60 @@
+"""What a study costs, against formulas written out by hand; and the plan of a profile, which needs no data."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from difffeat import cost
+from difffeat.profiles import ROOT
+
+
+def transformer_block(tokens, width):
+    """Products of query, key, value, their projection and a fourfold MLP, and attention; times two."""
+    return 2 * (12 * tokens * width**2 + 2 * tokens**2 * width)
+
+
+def test_operations_of_a_block_are_those_of_its_matrices():
+    assert cost.model("dit-xl-2-256").block == transformer_block(256, 1152) + 2 * 6 * 1152**2
+    assert cost.model("plaid-1b", 60).block == transformer_block(60, 2048)
+    assert cost.model("plaid-1b", 600).block == transformer_block(600, 2048)
+    with pytest.raises(ValueError, match="'dit-scenes' is not known; known: dit-xl-2-256, plaid-1b"):
+        cost.model("dit-scenes")
+
+
+def test_one_pass_serves_every_block():
+    model = cost.Model(width=10, depth=24, block=3.0, encoder=100.0)
+    points = dict(samples=7, blocks=[8, 12, 24], timesteps=[0, 30])
+    ours, plain = cost.one_pass_per_timestep(model, **points), cost.one_pass_per_point(model, **points)
+    assert ours == cost.Work(14, 7, 7 * (2 * 24 * 3.0 + 100.0), 7 * 6 * 10 * 2)
+    assert plain == cost.Work(42, 42, 7 * (2 * (8 + 12 + 24) * 3.0 + 6 * 100.0), ours.bytes)
+    assert ours.hours(ours.flops / 3600) == 1.0
+
+
+def plan(*arguments, **variables):
+    command = [sys.executable, "workflow/plan.py", *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "COCO_ROOT"} | variables
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+
+
+def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path):
+    done = plan("coco", "a100", DIFFFEAT_CACHE=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "coco: 123,287 samples",
+        "the environment variable COCO_ROOT",
+        "python -m data_prep.fetch plaid-1b",
+        "a100 at 50%",
+        "1,479,444",
+    ):
+        assert line in done.stdout
+    done = plan("coco", COCO_ROOT="/data", DIFFFEAT_CACHE=str(tmp_path))
+    assert "COCO_ROOT" not in done.stdout
+    for arguments, message in (
+        (["scenes"], "plans are for coco"),
+        (["coco", "abacus"], "known: rtx4090"),
+        (["nowhere"], "unknown profile 'nowhere'"),
+    ):
+        done = plan(*arguments)
+        assert done.returncode and message in done.stderr
