@@ -1,4 +1,4 @@
-"""What a study costs, against formulas written out by hand; and the plan of a profile, which needs no data."""
+"""What a study costs, against formulas written out by hand; and the plan of a profile, without any data."""
 
 import os
 import subprocess

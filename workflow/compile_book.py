@@ -1,7 +1,7 @@
 """Compile the book: `python workflow/compile_book.py book build/notebooks/scenes build/results/scenes`.
 
 Strict: a warning is an error. Needs no network. Everything is built anew, for an incremental build keeps
-numbers that were glued from an older notebook. Pages that a profile does not run go in as they are stored, and
+numbers that were glued from an older notebook. Pages that a profile does not run go in as they are stored,
 those of `notebooks/recorded` always.
 """
 
