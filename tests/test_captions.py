@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from data_prep.captions import (
     enhance,
     enhanced,
     enhanced_splits,
+    expected_length_counts,
     length_counts,
     plural,
     rare_categories,
     string_match_scores,
+    through_noise,
 )
 from difffeat import paper
 from difffeat.datasets import Split, multi_hot
@@ -176,3 +179,49 @@ def test_the_recipe_on_real_captions_of_coco(reference):
     assert (scores >= split.labels).all()  # every label of the image is in its caption
     assert mean_average_precision(split.labels, scores) > 0.95
     assert mean_average_precision(split.labels, string_match_scores(split.captions, names)) < 0.7
+
+
+@pytest.fixture(scope="module")
+def words():
+    """A byte-level tokenizer of 400 entries, as Plaid's is but for its size."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    texts = [enhance(OFFICE, ["cat", "dog"], rare={"cat"}), "A cat and a dog sleep on a mat."] * 3
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+@pytest.mark.parametrize("choices", [{}, {"plurals": False}, {"labels_phrase": False}])
+def test_expected_lengths_are_those_of_every_caption_with_every_phrase(words, choices):
+    names, rare = ["cat", "dog"], {"dog"}
+    captions = ["A cat sleeps", "Two dogs run on a mat.", " A mat "]
+    labels = np.array([[1, 0], [1, 1], [0, 0], [0, 1]])
+    told = [
+        enhance(caption, [name for name, on in zip(names, row, strict=True) if on], rare, **choices)
+        for row in labels
+        for caption in captions
+    ]
+    ours = expected_length_counts(captions, labels, names, words, rare, longest=4, **choices)
+    every = length_counts(told, words, longest=4)
+    np.testing.assert_allclose(ours.samples, every.samples / len(captions))
+    assert ours.samples.sum() == pytest.approx(len(labels))
+
+
+def test_reading_through_noise_loses_words_as_the_noise_grows(words):
+    embeddings = torch.randn(words.get_vocab_size(), 16, generator=torch.Generator().manual_seed(0))
+    embeddings = torch.nn.functional.normalize(embeddings, dim=1)
+    texts = ["A cat and a dog sleep on a mat."] * 40
+    right = [
+        np.mean(
+            [
+                text == read
+                for text, read in zip(texts, through_noise(texts, words, embeddings, gamma), strict=True)
+            ]
+        )
+        for gamma in (-12.0, -4.0, 6.0)
+    ]
+    assert right[0] == 1.0 > right[1] > right[2] == 0.0
+    assert through_noise(texts, words, embeddings, -4.0) == through_noise(texts, words, embeddings, -4.0)
