@@ -277,3 +277,19 @@ def test_models_with_random_weights_need_no_files(monkeypatch, tmp_path):
     text = backbones.load("plaid-1b-random", folder=tmp_path, length=16)
     assert text.latents(["cat sits"]).z.shape == (1, 16, 16)
     assert isinstance(text, Plaid)
+
+
+def test_the_hash_follows_all_that_decides_features(tmp_path, vae):
+    torch.save(official_dit(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+
+    def sha(**options):
+        return backbones.load("dit-xl-2-256", folder=tmp_path, heads=2, **options).sha256
+
+    torch.manual_seed(1)
+    other = small_autoencoder()
+    torch.nn.init.normal_(other.encoder.conv_in.weight)
+    other.save_pretrained(tmp_path / "other")
+    hashes = [sha(), sha(posterior="sample"), sha(framing="whole"), sha(precision="bfloat16")]
+    hashes.append(sha(vae=tmp_path / "other"))
+    assert len(set(hashes)) == 5
+    assert sha(vae=vae) == hashes[0]  # where a file lies decides nothing

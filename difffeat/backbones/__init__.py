@@ -12,6 +12,7 @@ from functools import partial
 import torch
 
 from difffeat.backbones import published, shipped
+from difffeat.backbones.autoencoder import Autoencoder
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.plaid import Plaid
 from difffeat.backbones.protocol import Backbone, Latents
@@ -71,20 +72,24 @@ def load(
         raise ValueError(
             f"{name} does not take {', '.join(unknown)}; it takes {', '.join(taken) or 'no options'}"
         )
-    random = not trained or name.endswith("-random")
     with torch.random.fork_rng(devices=[]):
         # The untrained copy of a model with random weights has other ones.
         torch.manual_seed(seed + (name.endswith("-random") and not trained))
         model, weights = BUILDERS[name](folder, trained, **options)
     model.name = name if trained else f"{name}-untrained"
-    model.sha256 = _identity(
-        _of_tensors(model.state_dict()) if random else _of_file(weights), precision, options
-    )
+    model.sha256 = _identity(model, weights, precision=precision, **options)
     model.eval().requires_grad_(False).to(device).run_in(PRECISIONS[precision])
+    if _autoencoder(model):
+        model.encoder.to(device)
     if compiled:
         for block in model.blocks:
             block.compile()
     return model
+
+
+def _autoencoder(model):
+    """Whether the model reads images through a network of its own, which its parameters do not include."""
+    return isinstance(getattr(model, "encoder", None), Autoencoder)
 
 
 def _of_file(path):
@@ -100,7 +105,13 @@ def _of_tensors(state):
     return found.hexdigest()
 
 
-def _identity(weights, precision, options):
-    """The hash of the weights, and where anything departs from the default, of that as well."""
-    departs = sorted(options.items()) + [("precision", precision)] * (precision != "float32")
-    return hashlib.sha256(f"{weights} {departs}".encode()).hexdigest() if departs else weights
+def _identity(model, weights, *, precision, **options):
+    """One hash of all that decides features: of the weights, and of what else reads a model's inputs."""
+    parts = [_of_file(weights) if weights else _of_tensors(model.state_dict())]
+    if _autoencoder(model):
+        parts.append(_of_tensors(model.encoder.network.state_dict()))
+    if not weights and getattr(model, "tokenizer", None):
+        parts.append(hashlib.sha256(model.tokenizer.to_str().encode()).hexdigest())
+    parts += [f"{name} {options[name]}" for name in ("posterior", "framing", "length") if name in options]
+    parts += [precision] if precision != "float32" else []
+    return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()

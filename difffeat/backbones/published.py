@@ -47,21 +47,21 @@ def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="
     Returns
     -------
     model : DiT
-    weights : path of the file whose hash stands for the model; None for the untrained copy
+    weights : None: the hash of the tensors stands for the model, not that of a file
     """
     source = folder or folder_of("dit-xl-2-256")
     official = sorted(Path(source).glob("DiT-*.pt"))
     if official:
-        model, weights = _official_dit(official[0], heads)
+        model = _official_dit(official[0], heads)
     elif (Path(source) / "transformer").is_dir() or _on_hub(source):
-        model, weights = _diffusers_dit(source)
+        model = DiT.from_diffusers(DiTTransformer2DModel.from_pretrained(source, subfolder="transformer"))
     else:
         raise FileNotFoundError(_missing("dit-xl-2-256", source, "DiT-*.pt, or transformer/ and vae/"))
     if not trained:
-        model, weights = DiT(**model.config, closed_gates=False), None
+        model = DiT(**model.config, closed_gates=False)
     model.encoder = Autoencoder(_autoencoder(source, vae), posterior)
     model.image_side, model.framing = 8 * model.latent_shape[1], framing
-    return model, weights
+    return model, None
 
 
 def _official_dit(path, heads):
@@ -69,13 +69,7 @@ def _official_dit(path, heads):
     width = len(state["x_embedder.proj.weight"])
     if heads is None and width not in DIT_HEADS:
         raise ValueError(f"{path} is {width} wide, no published size: name the number of `heads`")
-    return DiT.from_official(state, heads=heads or DIT_HEADS[width]), path
-
-
-def _diffusers_dit(source):
-    network = DiTTransformer2DModel.from_pretrained(source, subfolder="transformer")
-    files = sorted((Path(source) / "transformer").glob("*model*"))
-    return DiT.from_diffusers(network), files[0] if files else None
+    return DiT.from_official(state, heads=heads or DIT_HEADS[width])
 
 
 def _autoencoder(source, vae):
@@ -109,7 +103,7 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     Returns
     -------
     model : Plaid
-    weights : path of the file whose hash stands for the model; None for the untrained copy
+    weights : None, as for `dit_xl`
     """
     source = Path(folder or folder_of("plaid-1b"))
     held = [path.parent for path in sorted(source.rglob("model.pt"))] or [source]
@@ -119,7 +113,7 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     words = read_tokenizer(tokenizer or source / TOKENIZER)
     model = Plaid.from_official(*map(read_checkpoint, paths), length=length, tokenizer=words)
     if trained:
-        return model, paths[-1]
+        return model, None
     copy = Plaid(**model.config, tokenizer=words)
     copy.schedule.load_state_dict(model.schedule.state_dict())
     return copy, None
