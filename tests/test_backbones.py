@@ -46,15 +46,21 @@ def noisy(backbone, count=3):
 # Against the published models.
 
 
-def test_dit_is_the_published_one_to_the_last_bit(reference):
+def relative(ours, expected):
+    return float((ours - expected).abs().max() / expected.abs().max())
+
+
+def test_dit_agrees_with_the_published_one(reference):
     numbers = reference("dit_small.npz")
     state = {name.removeprefix("pt/"): value for name, value in numbers.items() if name.startswith("pt/")}
     model = DiT.from_official(state, heads=4)
     with torch.inference_mode():
         states = {block: tokens for block, tokens, _ in model.walk(numbers["xt"], numbers["t"], model.depth)}
-        assert torch.equal(model(numbers["xt"], numbers["t"]), numbers["out"])
+        out = model(numbers["xt"], numbers["t"])
+    # These numbers are of a machine whose products may round otherwise; test_published.py compares on one.
+    assert relative(out, numbers["out"]) < 2e-6
     for block, expected in enumerate(numbers["hidden"], start=1):
-        assert torch.equal(states[block], expected)
+        assert relative(states[block], expected) < 2e-6
 
 
 def official_plaid(numbers):
@@ -64,10 +70,6 @@ def official_plaid(numbers):
         for file in files
     ]
     return Plaid.from_official(*states, length=11)
-
-
-def relative(ours, expected):
-    return float((ours - expected).abs().max() / expected.abs().max())
 
 
 def test_plaid_agrees_with_the_published_one(reference):
@@ -243,7 +245,7 @@ def test_patch_pca_puts_a_patch_where_it_was():
 def test_images_of_any_mode_and_shape_become_the_middle_square():
     wide = Image.new("L", (40, 20), 255)
     wide.paste(0, (0, 0, 10, 20))  # outside the middle square
-    (square,) = pixels([wide], 8)
+    (square,) = pixels([wide], 8, "centre")
     torch.testing.assert_close(square, torch.ones(3, 8, 8))
 
 

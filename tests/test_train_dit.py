@@ -72,4 +72,4 @@ def test_help_names_every_default():
     run = subprocess.run(
         [sys.executable, "-m", "data_prep.train_dit", "--help"], check=True, capture_output=True, text=True
     )
-    assert "samples to see in all" in run.stdout and "(default: 225000)" in run.stdout
+    assert "samples to see in all" in run.stdout and "(default: 520000)" in run.stdout
