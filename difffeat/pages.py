@@ -96,6 +96,16 @@ def listing(mapping, *, name="what", value="value"):
     return Table(pd.DataFrame(rows, columns=[name, value]))
 
 
+def rows(found):
+    """Rows as a table.
+
+    Parameters
+    ----------
+    found : iterable of dicts of column to value, all with the same columns
+    """
+    return Table(pd.DataFrame([{name: str(value) for name, value in row.items()} for row in found]))
+
+
 def card(name):
     """The card of a shipped model: how it was trained, flat, as a table."""
     content = json.loads((weights_folder(name) / "card.json").read_text())

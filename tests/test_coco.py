@@ -255,3 +255,16 @@ def test_real_coco_images_and_captions(tmp_path):
         "chair",
     ]
     assert split.captions[1] == "A man sitting under an umbrella next to a body of water."
+
+
+def test_parts_of_coco_2014_have_the_published_number_of_images(tmp_path, content):
+    (tmp_path / "annotations").mkdir()
+    described = {name: value for name, value in content.items() if name != "captions"}
+    captions = {"images": content["images"], "annotations": content["captions"]}
+    for part in ("train2014", "val2014"):
+        (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(described))
+        (tmp_path / "annotations" / f"captions_{part}.json").write_text(json.dumps(captions))
+    settings = {"reader": "coco", "folder": str(tmp_path), "validation": 1, "images": False}
+    with pytest.raises(ValueError, match="instances_train2014.json: 3 images, 82,783 were published"):
+        data_prep.splits(settings)
+    assert len(data_prep.splits(settings | {"check_counts": False})["test"]) == 3

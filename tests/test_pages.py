@@ -80,3 +80,12 @@ def test_cards_say_how_the_shipped_weights_were_made(name):
         log.samples.iloc[-1] == int(card["samples"])
         and log.validation_loss.iloc[-1] < log.validation_loss.iloc[0]
     )
+
+
+def test_rows_are_shown_as_text_with_their_columns():
+    table = pages.rows({"name": name, "count": count} for name, count in (("cat", 3), ("<dog>", 12)))
+    assert table.frame.to_dict("records") == [
+        {"name": "cat", "count": "3"},
+        {"name": "<dog>", "count": "12"},
+    ]
+    assert "&lt;dog&gt;" in table._repr_html_()
