@@ -39,8 +39,8 @@ def measure(name, split, args, precision, compiled):
     timestep, block = MODELS[name]
     what = dict(blocks=[block], timesteps=[timestep], batch_size=args.batch)
     # Compiling, and the first call of a kernel, are not what is measured.
-    with tempfile.TemporaryDirectory() as folder:
-        extract.features(split[: args.batch], model, root=folder, progress=False, **what)
+    with tempfile.TemporaryDirectory() as warm, tempfile.TemporaryDirectory() as folder:
+        extract.features(split[: args.batch], model, root=warm, progress=False, **what)
         synchronize(args.device)
         started = time.perf_counter()
         found = extract.features(split, model, root=folder, progress=False, **what)
@@ -52,16 +52,16 @@ def measure(name, split, args, precision, compiled):
     return len(split) / seconds, rate / matrix_rate(args.device, precision), features
 
 
-def matrix_rate(device, precision, size=4096, runs=3):
-    """Operations a second of products of square matrices."""
-    a = torch.randn(size, size, device=device, dtype=backbones.PRECISIONS[precision])
-    a @ a
-    synchronize(device)
-    started = time.perf_counter()
+def matrix_rate(device, precision, size=4096, runs=5):
+    """Operations a second of products of square matrices, the best of some runs."""
+    a = torch.randn(size, size, device=device).to(backbones.PRECISIONS[precision])
+    out, best = torch.empty_like(a), float("inf")
     for _ in range(runs):
-        a @ a
-    synchronize(device)
-    return runs * 2 * size**3 / (time.perf_counter() - started)
+        started = time.perf_counter()
+        torch.mm(a, a, out=out)
+        synchronize(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
 
 
 def synchronize(device):
