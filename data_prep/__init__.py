@@ -3,16 +3,12 @@
 import hashlib
 import inspect
 import json
-import os
-from pathlib import Path
 
 from data_prep import ag_news, cifar100, coco, table, tiny_imagenet, vg500, voc
 from data_prep._reading import PARTS, check_count, check_parts, with_val
-from difffeat._files import only_writer
+from difffeat._files import ROOT, cache_root, only_writer
 from difffeat._progress import shown
 from difffeat.datasets import Split, load
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # Modules of one layout each: `read(folder, **settings)` gives train, val and test, `sources` with the same
 # settings the files that they are read from.
@@ -65,7 +61,7 @@ def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelle
     """The generated scenes, drawn on the first call; `counts` gives the images per part."""
     from data_prep.scenes import VERSION, generate
 
-    folder = ROOT / (folder or Path(os.environ.get("DIFFFEAT_CACHE", "cache")) / "scenes" / "data")
+    folder = ROOT / folder if folder else cache_root() / "scenes" / "data"
     instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
     if not _there(instances):
         with only_writer(folder):

@@ -9,6 +9,18 @@ from pathlib import Path
 
 from filelock import FileLock
 
+ROOT = Path(__file__).resolve().parent.parent  # the project
+
+
+def cache_root() -> Path:
+    """Where data, features and downloads are kept: $DIFFFEAT_CACHE, else `cache`, starting at the project."""
+    return ROOT / os.environ.get("DIFFFEAT_CACHE", "cache")
+
+
+def downloads() -> Path:
+    """Where `data_prep.fetch` puts what it gets, unless told otherwise, and where it is looked for."""
+    return cache_root() / "downloads"
+
 
 @contextmanager
 def only_writer(path):

@@ -22,6 +22,13 @@ FLOAT16 = 2  # bytes
 PEAK = {"rtx4090": 165.2, "a100": 312.0, "h100": 989.4, "h200": 989.4}
 
 
+def peak(gpu) -> float:
+    """Operations a second that the vendor states for a card; ValueError with those known for another."""
+    if gpu not in PEAK:
+        raise ValueError(f"unknown GPU {gpu!r}; known: {', '.join(PEAK)}")
+    return PEAK[gpu] * 1e12
+
+
 @dataclass(frozen=True)
 class Model:
     """What one sample costs a model.

@@ -124,17 +124,16 @@ def searches(found):
     ----------
     found : dict of name to search.SearchResult
     """
-    rows = [
+    return rows(
         {
             "search": name,
             "image (timestep, block)": _point(result.best_pair[0]),
             "text (timestep, block)": _point(result.best_pair[1]),
             "mAP": show(result.value, "percent", 2),
-            "evaluations": str(result.total),
+            "evaluations": result.total,
         }
         for name, result in found.items()
-    ]
-    return Table(pd.DataFrame(rows))
+    )
 
 
 def _point(point):

@@ -22,12 +22,12 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from difffeat._files import ROOT, cache_root
+
 FOLDER = ROOT / "notebooks" / "profiles"
 INJECTED = "# Parameters"  # first line of the cell that papermill adds
 
@@ -129,7 +129,7 @@ def parameters(namespace, notebook):
         data=_expanded(profile.data, profile.name),
         models=defaultdict(dict, _expanded(profile.models, profile.name)),
         root=ROOT,
-        cache=ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / profile.name,
+        cache=cache_root() / profile.name,
         results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,
     )
 

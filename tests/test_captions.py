@@ -1,6 +1,5 @@
 """The enhanced-caption recipe, on sentences worked by hand and on the real COCO labels."""
 
-import gzip
 import os
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from data_prep import coco_lists
 from data_prep.captions import (
     enhance,
     enhanced,
@@ -21,7 +21,7 @@ from data_prep.captions import (
     through_noise,
 )
 from difffeat import paper
-from difffeat.datasets import Split, multi_hot
+from difffeat.datasets import Split
 from difffeat.metrics import mean_average_precision
 
 OFFICE = "An office cubicle with four different types of computers."
@@ -35,17 +35,10 @@ def reference():
     return Path(folder) / "data"
 
 
-def coco_labels(folder, part):
-    """(ids, labels (N, 80), names) of a part of COCO 2014."""
-    names = (folder / "coco2014" / "categories.txt").read_text().splitlines()
-    with gzip.open(folder / "coco2014" / f"{part}2014_labels.tsv.gz", "rt") as rows:
-        cells = [line.rstrip("\n").split("\t") for line in rows if line[0].isdigit()]
-    ids = [int(image) for image, _ in cells]
-    return (
-        ids,
-        multi_hot([[int(column) for column in columns.split()] for _, columns in cells], names, ids),
-        names,
-    )
+@pytest.fixture(scope="module")
+def lists(reference):
+    """The real COCO: train with labels alone, val with labels and captions."""
+    return coco_lists.read(reference / "coco2014")
 
 
 def test_plurals_follow_the_recipe_not_english():
@@ -158,8 +151,8 @@ def test_lengths_are_counted_in_the_ranges_of_table_8(reference):
     assert counts[["shortest", "longest"]].equals(paper.table(8)[["shortest", "longest"]])
 
 
-def test_real_coco_has_the_seven_rare_categories_of_table_3(reference):
-    _, labels, names = coco_labels(reference, "train")
+def test_real_coco_has_the_seven_rare_categories_of_table_3(lists):
+    labels, names = lists["train"].labels, lists["train"].names
     rare = rare_categories(labels, names)
     counts = dict(zip(names, labels.sum(axis=0), strict=True))
     published = paper.table(3)
@@ -168,12 +161,8 @@ def test_real_coco_has_the_seven_rare_categories_of_table_3(reference):
     )
 
 
-def test_the_recipe_on_real_captions_of_coco(reference):
-    ids, labels, names = coco_labels(reference, "val")
-    with gzip.open(reference / "coco2014" / "val2014_first_captions_30000.tsv.gz", "rt") as rows:
-        captions = dict(line.rstrip("\n").split("\t") for line in rows if line[0].isdigit())
-    rows = [row for row, image in enumerate(ids) if str(image) in captions][:2000]
-    split = Split("val", np.array(ids)[rows], names, labels[rows], [captions[str(ids[row])] for row in rows])
+def test_the_recipe_on_real_captions_of_coco(lists):
+    split, names = lists["val"][:2000], lists["val"].names
     told = enhanced(split, rare=paper.table(3).category.tolist())
     scores = string_match_scores(told.captions, names)
     assert (scores >= split.labels).all()  # every label of the image is in its caption

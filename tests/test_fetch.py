@@ -23,10 +23,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from data_prep.fetch import __main__, default_folder, fetch, room, sources
+from data_prep.fetch import __main__, fetch, room, sources
 from data_prep.fetch.download import CHUNK, _check_status, download
 from data_prep.fetch.sources import File, Source
 from data_prep.fetch.unpack import unpack
+from difffeat._files import downloads
 
 BODY = random.Random(0).randbytes(5 * CHUNK + 321)
 
@@ -490,7 +491,7 @@ def test_the_list_that_comes_with_the_project_is_sound():
 
 def test_the_folder_follows_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("DIFFFEAT_CACHE", str(tmp_path))
-    assert default_folder() == tmp_path / "downloads"
+    assert downloads() == tmp_path / "downloads"
 
 
 # Archives made to attack. Each is unpacked to `out`; nothing may appear beside it.

@@ -14,8 +14,8 @@ from pathlib import Path
 import nbformat
 
 from difffeat import claims
+from difffeat.profiles import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
 
 

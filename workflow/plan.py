@@ -29,8 +29,10 @@ SHARE_OF_PEAK = 0.5
 
 def main(name, gpu="rtx4090"):
     """Print the plan of a profile."""
-    if gpu not in cost.PEAK:
-        sys.exit(f"unknown GPU {gpu!r}; known: {', '.join(cost.PEAK)}")
+    try:
+        rate = cost.peak(gpu) * SHARE_OF_PEAK
+    except ValueError as error:
+        sys.exit(str(error))
     profile = profiles.load(name)
     reader = profile.data.get("reader")
     if reader not in SAMPLES:
@@ -39,9 +41,7 @@ def main(name, gpu="rtx4090"):
     print(f"profile {name}: {samples:,} samples of {reader}, {profile.shards} shards each\n")
     for lack in missing(profile):
         print(f"missing: {lack}")
-    rows = [
-        row(profile, page, samples, cost.PEAK[gpu] * 1e12 * SHARE_OF_PEAK) for page in extractions(profile)
-    ]
+    rows = [row(profile, page, samples, rate) for page in extractions(profile)]
     columns = [
         "page",
         "model",

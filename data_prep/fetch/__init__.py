@@ -18,14 +18,7 @@ from data_prep.fetch.room import require_room
 from data_prep.fetch.unpack import unpack
 from difffeat._files import only_writer
 
-__all__ = ["default_folder", "fetch"]
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def default_folder():
-    """Where downloads go if no folder is named: beside the features, in $DIFFFEAT_CACHE or `cache`."""
-    return ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / "downloads"
+__all__ = ["fetch"]
 
 
 def fetch(source, folder, *, say=print):

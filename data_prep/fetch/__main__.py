@@ -10,9 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_prep.fetch import default_folder, fetch
+from data_prep.fetch import fetch
 from data_prep.fetch.room import show_size
 from data_prep.fetch.sources import chosen, known
+from difffeat._files import downloads
 
 
 def main(arguments=None):
@@ -46,7 +47,7 @@ def _parser():
         action="store_true",
         help="only say what these names need: files, sizes, licences, addresses",
     )
-    add("--folder", type=Path, default=default_folder(), help="where it goes (default: %(default)s)")
+    add("--folder", type=Path, default=downloads(), help="where it goes (default: %(default)s)")
     return parser
 
 

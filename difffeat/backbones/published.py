@@ -4,18 +4,17 @@
 same models with random weights, which need no files: for trying out the plumbing of a large run.
 """
 
-import os
 from pathlib import Path
 
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from tokenizers import Tokenizer
 
 from difffeat._checkpoint import read_checkpoint
+from difffeat._files import downloads
 from difffeat.backbones.autoencoder import Autoencoder
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.plaid import END, Plaid
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 # Heads of the published sizes, by width; a checkpoint does not hold the number.
 DIT_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
 DIT_XL = dict(channels=4, side=32, patch=2, width=1152, depth=28, heads=16, classes=1000, learned_sigma=True)
@@ -27,7 +26,7 @@ PLAID_LENGTH = 60  # tokens that a text is cut or padded to: the paper's on MS-C
 
 def folder_of(name):
     """Where `data_prep.fetch` puts the files of a model."""
-    return ROOT / os.environ.get("DIFFFEAT_CACHE", "cache") / "downloads" / name
+    return downloads() / name
 
 
 def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="published"):
