@@ -21,6 +21,7 @@ from data_prep.scenes.world import layout
 from data_prep.training import (
     Average,
     Log,
+    Muon,
     card_options,
     learning_rate,
     load_checkpoint,
@@ -68,7 +69,7 @@ def parse_arguments():
     parser.add_argument("--depth", type=int, default=12)
     parser.add_argument("--heads", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0, help="of initialisation, batch order and noise")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=500, help="steps between checkpoints")
@@ -163,7 +164,7 @@ def train(options):
     torch.manual_seed(options.seed)
     model = DiT(**config)
     averaged = DiT(**config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = Muon(model, model.blocks, options.rate)
     average, generator, step = Average(model), torch.Generator().manual_seed(options.seed), 0
 
     checkpoint = Path(options.run) / "checkpoint.pt"
@@ -189,11 +190,8 @@ def train(options):
             warmup=200 * options.batch,
             decay=options.decay,
         )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         running.append(training_step(model, schedule, batch, generator))
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizer.step(rate)
         average.update(model, step)
         step += 1
         bar.update(options.batch)

@@ -51,6 +51,46 @@ class Average:
         return model
 
 
+class Muon:
+    """Muon (Jordan et al. 2024) for the weight matrices of a model's blocks, AdamW for all its other parameters.
+
+    Muon makes the update of a matrix nearly orthogonal, so that no direction of it is left behind. Scaled to
+    AdamW's usual step, both take one learning rate.
+
+    Parameters
+    ----------
+    model : Module
+    blocks : Module inside it, whose two-dimensional parameters are Muon's
+    rate : float, learning rate
+    """
+
+    def __init__(self, model, blocks, rate):
+        matrices = [parameter for parameter in blocks.parameters() if parameter.ndim == 2]
+        chosen = {id(parameter) for parameter in matrices}
+        others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+        self.optimizers = [
+            torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.99), weight_decay=0.01),
+        ]
+
+    def step(self, rate):
+        """One update at a learning rate; gradients are cleared."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def state_dict(self):
+        """What a checkpoint keeps."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, states):
+        """Go on from what a checkpoint kept."""
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
 def learning_rate(seen, *, peak, total, warmup, decay):
     """Linear warm-up, constant, then a cosine to zero over the last `decay` samples.
 
