@@ -52,7 +52,7 @@ class Average:
 
 
 class Muon:
-    """Muon (Jordan et al. 2024) for the weight matrices of a model's blocks, AdamW for all its other parameters.
+    """Muon (Jordan et al. 2024) for the weight matrices of a model's blocks, AdamW for all else.
 
     Muon makes the update of a matrix nearly orthogonal, so that no direction of it is left behind. Scaled to
     AdamW's usual step, both take one learning rate.
