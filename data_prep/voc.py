@@ -12,8 +12,6 @@ Letters: N images, K = 20 classes.
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
-
 from data_prep._reading import check_apart, check_count, check_parts, listed, there, unpacked, with_val
 from difffeat.datasets import Split, multi_hot
 
@@ -43,9 +41,9 @@ def read(folder, *, parts=None, difficult="keep", validation=500, check_counts=T
         official halves of trainval are {"train": "train", "val": "val", "test": "test"}
     difficult : str, what becomes of a class whose every object on the image is marked difficult (small,
         hidden, or told by its surroundings only). "keep": present, the default, because the class is on the
-        image; ML-GCN trains so. "drop": absent, as SSGRL counts.
-        The challenge's own evaluation does neither, it leaves such (image, class) pairs out of that class's
-        AP: `difficult_only` says which those are. The paper does not state its choice.
+        image; ML-GCN trains so. "drop": absent, as SSGRL counts. "ignore": present in training and left out
+        of that class's AP, as the challenge's own evaluation has it (`Split.ignored`). The paper does not
+        state its choice.
     validation : int, images of train held out where `parts` names no val
     check_counts : bool, whether a list must have as many images as were published
 
@@ -63,29 +61,12 @@ def read(folder, *, parts=None, difficult="keep", validation=500, check_counts=T
     """
     parts = parts or PARTS
     check_parts(parts)
-    if difficult not in ("keep", "drop"):
-        raise ValueError(f"difficult is {difficult!r}; expected 'keep' or 'drop'")
+    if difficult not in ("keep", "drop", "ignore"):
+        raise ValueError(f"difficult is {difficult!r}; expected 'keep', 'drop' or 'ignore'")
     root = unpacked(folder, "VOCdevkit/VOC2007")
     read = {part: _part(root, part, stem, difficult, check_counts) for part, stem in parts.items()}
     check_apart(read)
     return with_val(read, validation)
-
-
-def difficult_only(folder, split) -> np.ndarray:
-    """Where the challenge's evaluation looks away: classes on an image with difficult objects alone.
-
-    Parameters
-    ----------
-    folder : path, as for `read`
-    split : Split, of these images
-
-    Returns
-    -------
-    bool array of shape (N, 20), rows as the samples of `split`; leave the True ones out of a class's AP
-    """
-    root = unpacked(folder, "VOCdevkit/VOC2007")
-    classes = [_classes(root / "Annotations" / f"{sample:06d}.xml") for sample in split.ids]
-    return np.array([[found.get(name, False) for name in NAMES] for found in classes])
 
 
 def _part(root, part, stem, difficult, check_counts):
@@ -98,9 +79,10 @@ def _part(root, part, stem, difficult, check_counts):
         check_count(path, len(images), COUNTS[stem], "images")
     classes = [_classes(root / "Annotations" / f"{image}.xml") for image in images]
     present = [
-        [NAMES.index(name) for name, only in found.items() if difficult == "keep" or not only]
+        [NAMES.index(name) for name, only in found.items() if difficult != "drop" or not only]
         for found in classes
     ]
+    ignored = [[NAMES.index(name) for name, only in found.items() if only] for found in classes]
     ids = [int(image) for image in images]
     return Split(
         name=part,
@@ -109,6 +91,7 @@ def _part(root, part, stem, difficult, check_counts):
         labels=multi_hot(present, NAMES, ids),
         images=[root / "JPEGImages" / f"{image}.jpg" for image in images],
         dataset="voc2007",
+        ignored=multi_hot(ignored, NAMES, ids) if difficult == "ignore" else None,
     )
 
 

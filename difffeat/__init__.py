@@ -2,8 +2,8 @@
 
 Data flows one way, and a module imports only from those above it in this list:
 
-metrics, stats, schedule, datasets, backbones, cost, cache, extract, probe, floors, grid, fusion, pairs,
-search, paper, claims, plots, pages
+metrics, stats, measures, schedule, datasets, backbones, cost, cache, extract, probe, floors, grid, fusion,
+pairs, search, paper, claims, plots, pages
 
 `profiles` stands beside them: it imports none, and gives a notebook its parameters.
 """

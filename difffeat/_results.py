@@ -134,7 +134,7 @@ def record(p, *results, cache=(), dataset=None) -> Page:
     names = [result.id for result in results]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"a page records one or more results, each with its own id; got {names}")
-    dataset = dataset or p.data.get("dataset") or p.data.get("reader") or p.profile
+    dataset = dataset or p.dataset
     made_with = environment()
     page = Page(
         profile=p.profile,

@@ -29,6 +29,7 @@ from difffeat._format import MISSING, decimals, show, show_difference, show_inte
 from difffeat._results import Page, Result, cache_id, comparable, number_status, read, read_all, record
 from difffeat._shapes import TooFewPoints, Verdict
 from difffeat._table import Table
+from difffeat.measures import measure
 from difffeat.paper import Published
 
 __all__ = [
@@ -88,7 +89,9 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
     if claim.test is None:
         raise ValueError(f"{claim.id} is a number, not a trend; record Result({claim.result!r}, ...)")
     arrays = [_checked(claim.id, numbers(given)) for given in measured]
-    about = dict(id=claim.id, what=claim.text, metric=claim.metric, unit=claim.unit)
+    by = measure(getattr(measured[0], "metric", "mAP")).name
+    text, metric = (said.replace("mAP", by) for said in (claim.text, claim.metric))
+    about = dict(id=claim.id, what=text, metric=metric, unit=claim.unit)
     about |= dict(paper=_published(claim, table), seeds=tuple(seeds), draws=len(arrays[0].draws))
     try:
         verdict = claim.test(*arrays, **options)

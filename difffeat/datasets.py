@@ -38,6 +38,8 @@ class Split:
     captions : sequence of N str, or empty for a data set without text
     images : sequence of N paths, or empty for a data set without images
     dataset : str, the data set's name, kept in the provenance of features
+    ignored : array-like of shape (N, K), 1 where a prediction is not judged, else 0; optional, for data sets
+        whose evaluation leaves pairs of image and label out
 
     Raises
     ------
@@ -54,12 +56,15 @@ class Split:
     captions: tuple[str, ...] = ()
     images: tuple[Path, ...] = ()
     dataset: str = "unnamed"
+    ignored: np.ndarray | None = None
 
     def __post_init__(self):
         ids = np.array(self.ids, dtype=np.int64, ndmin=1)
         labels = np.array(self.labels)
         _check_ids(self.name, ids)
         _check_labels(self.name, ids, self.names, labels)
+        if self.ignored is not None:
+            _check_labels(self.name, ids, self.names, np.array(self.ignored), "ignored labels")
         for field in ("captions", "images"):
             if len(getattr(self, field)) not in (0, len(ids)):
                 raise ValueError(
@@ -72,9 +77,11 @@ class Split:
             "labels": labels.astype(np.uint8),
             "captions": tuple(self.captions),
             "images": tuple(map(Path, self.images)),
+            "ignored": None if self.ignored is None else np.array(self.ignored, dtype=bool),
         }
-        for array in (coerced["ids"], coerced["labels"]):
-            array.setflags(write=False)
+        for array in (coerced["ids"], coerced["labels"], coerced["ignored"]):
+            if array is not None:
+                array.setflags(write=False)
         for field, value in coerced.items():
             object.__setattr__(self, field, value)
         _check_files(self.name, self.images)
@@ -109,7 +116,24 @@ class Split:
             labels=self.labels[list(rows)],
             captions=tuple(self.captions[row] for row in rows) if self.captions else (),
             images=tuple(self.images[row] for row in rows) if self.images else (),
+            ignored=None if self.ignored is None else self.ignored[list(rows)],
         )
+
+    def judged(self, scores):
+        """Labels and scores as metrics take them: a pair that is ignored is no positive and is ranked last,
+        where it changes neither a precision nor a recall.
+
+        Parameters
+        ----------
+        scores : array of shape (..., N, K)
+
+        Returns
+        -------
+        labels : array of shape (N, K); scores : array of shape (..., N, K)
+        """
+        if self.ignored is None:
+            return self.labels, scores
+        return self.labels * ~self.ignored, np.where(self.ignored, np.min(scores) - 1, scores)
 
     def image(self, row: int) -> Image.Image:
         """Decode one image to RGB of 8 bits at its stored size; transparency is dropped.
@@ -134,7 +158,8 @@ class Split:
     def digest(self) -> str:
         """Hash of ids, labels and captions: the whole of what this split says about its samples."""
         labels = [row.tolist() for row in self.labels]
-        return _hash([self.ids.tolist(), list(self.names), labels, list(self.captions)])
+        ignored = [] if self.ignored is None else [np.argwhere(self.ignored).tolist()]
+        return _hash([self.ids.tolist(), list(self.names), labels, list(self.captions), *ignored])
 
     def input_digest(self, modality: str) -> str:
         """Hash of what a backbone is fed: ids, with captions ("text") or image names and sizes ("image").
@@ -158,8 +183,8 @@ class Split:
     def save(self, folder) -> Path:
         """Write `<folder>/<name>.json`, image paths relative to the folder; returns the path.
 
-        The file holds dataset, name, names, ids, labels (indices into names), captions and images, and can as
-        well be written by hand or by another program.
+        The file holds dataset, name, names, ids, labels (indices into names), captions and images, and where
+        there are any `ignored` labels, and can as well be written by hand or by another program.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,6 +198,8 @@ class Split:
             "captions": list(self.captions),
             "images": [os.path.relpath(image, folder) for image in self.images],
         }
+        if self.ignored is not None:
+            content["ignored"] = [np.flatnonzero(row).tolist() for row in self.ignored]
         return write_whole(path, json.dumps(content, ensure_ascii=False).encode())
 
 
@@ -204,6 +231,7 @@ def load(folder, name: str) -> Split:
         captions=content.get("captions", ()),
         images=[Path(os.path.normpath(folder / image)) for image in content.get("images", ())],
         dataset=content.get("dataset", "unnamed"),
+        ignored=multi_hot(content["ignored"], names, ids) if "ignored" in content else None,
     )
 
 
@@ -277,10 +305,10 @@ def _check_ids(name, ids):
         )
 
 
-def _check_labels(name, ids, names, labels):
+def _check_labels(name, ids, names, labels, what="labels"):
     if labels.shape != (len(ids), len(names)):
         raise ValueError(
-            f"split {name!r}: labels must be {(len(ids), len(names))} (ids, names), got {labels.shape}"
+            f"split {name!r}: {what} must be {(len(ids), len(names))} (ids, names), got {labels.shape}"
         )
     if len(set(names)) < len(names):
         raise ValueError(
@@ -290,7 +318,7 @@ def _check_labels(name, ids, names, labels):
     if len(wrong):
         row, column = wrong[0]
         raise ValueError(
-            f"split {name!r}: labels must be 0 or 1, got {labels[row, column]} for id {ids[row]}, "
+            f"split {name!r}: {what} must be 0 or 1, got {labels[row, column]} for id {ids[row]}, "
             f"{names[column]!r}"
         )
 

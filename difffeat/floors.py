@@ -9,39 +9,40 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
-from difffeat import metrics, probe, stats
+from difffeat import measures, probe, stats
 
 
 @dataclass(frozen=True)
 class Floor:
-    """A named lower bound: test mAP as a fraction, with its 95 % interval over test images."""
+    """A named lower bound: a metric on test as a fraction, with its 95 % interval over test images."""
 
     name: str
     value: float
     interval: stats.Interval
+    metric: str = "mAP"
 
 
-def label_frequency(splits):
+def label_frequency(splits, metric="mAP"):
     """Constant scores: a classifier that has seen nothing but how often each label occurs."""
-    value = metrics.label_frequency_map(splits["test"].labels)
-    return Floor("label frequency", value, stats.Interval(value, value))
+    test, frequency = splits["test"], splits["train"].labels.mean(axis=0)
+    value = measures.measure(metric).value(*test.judged(np.tile(frequency, (len(test), 1))))
+    return Floor("label frequency", value, stats.Interval(value, value), metric)
 
 
-def raw_pixels(splits, side=16, **probing):
+def raw_pixels(splits, metric="mAP", side=16, **probing):
     """A linear probe on the pixels themselves, reduced to `side` x `side`."""
-    return _probed(
-        "raw pixels", splits, {part: _pixels(split, side) for part, split in splits.items()}, probing
-    )
+    pixels = {part: _pixels(split, side) for part, split in splits.items()}
+    return _probed("raw pixels", splits, pixels, metric, probing)
 
 
-def bag_of_words(splits, **probing):
+def bag_of_words(splits, metric="mAP", **probing):
     """A linear probe on which words of the training captions a caption holds; no order, no model."""
     vectorizer = CountVectorizer(binary=True, min_df=2).fit(splits["train"].captions)
     words = {
         part: vectorizer.transform(split.captions).toarray().astype(np.float32)
         for part, split in splits.items()
     }
-    return _probed("bag of words", splits, words, probing)
+    return _probed("bag of words", splits, words, metric, probing)
 
 
 def _pixels(split, side):
@@ -50,8 +51,9 @@ def _pixels(split, side):
     return np.stack(images).reshape(len(split), -1) / 255
 
 
-def _probed(name, splits, features, probing):
+def _probed(name, splits, features, metric, probing):
     """Train a probe on one set of features and read it on test."""
-    probes = probe.fit_grid(features["train"][None], splits["train"].labels, **probing)
-    labels, scores = splits["test"].labels, probes.scores(features["test"][None])[0]
-    return Floor(name, metrics.mean_average_precision(labels, scores), stats.bootstrap_map(labels, scores))
+    by = measures.measure(metric)
+    probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=by.loss, **probing)
+    judged = splits["test"].judged(probes.scores(features["test"][None])[0])
+    return Floor(name, by.value(*judged), stats.percentiles(by.draws(*judged)), metric)

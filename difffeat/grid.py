@@ -1,5 +1,5 @@
-"""A (block, timestep) grid measured: features of train, val and test, probes trained together, mAP with
-intervals.
+"""A (block, timestep) grid measured: features of train, val and test, probes trained together, their metric
+with intervals.
 
 Letters: S noise seeds, T timesteps, B blocks, R resamples, N samples, K labels. Points are chosen on val,
 numbers are read on test.
@@ -10,18 +10,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from difffeat import cache, extract, metrics, probe, stats
+from difffeat import cache, extract, measures, probe, stats
 
 
 @dataclass(frozen=True)
 class Grid:
-    """mAP of a linear probe at every point of a grid, as fractions.
+    """mAP (or another metric) of a linear probe at every point of a grid, as fractions.
 
     Attributes
     ----------
     timesteps, blocks : tuples of int, T and B of them
     val, test : arrays of shape (S, T, B)
-    draws : array of shape (R, T, B), test mAP over resampled images and noise seeds
+    draws : array of shape (R, T, B), the metric on test over resampled images and noise seeds
+    metric : str, a name in `measures.MEASURES`
     features : tuple of dicts of part to cache.Features, one for each noise seed
     """
 
@@ -31,15 +32,16 @@ class Grid:
     test: np.ndarray
     draws: np.ndarray
     features: tuple = ()
+    metric: str = "mAP"
 
     @property
     def mean(self):
-        """Test mAP averaged over noise seeds, (T, B)."""
+        """The metric on test averaged over noise seeds, (T, B)."""
         return self.test.mean(axis=0)
 
     @property
     def best(self):
-        """(timestep, block) with the highest mAP on val; of equal ones the first."""
+        """(timestep, block) with the highest metric on val; of equal ones the first."""
         row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.mean.shape)
         return self.timesteps[row], self.blocks[column]
 
@@ -49,7 +51,7 @@ class Grid:
         return replace(self, test=self.val)
 
     def at(self, timestep, block):
-        """Test mAP and its 95 % interval at one point.
+        """The metric on test and its 95 % interval at one point.
 
         Returns
         -------
@@ -131,7 +133,19 @@ def _verified(view):
     return view.exists() and len(cache.verify(view)) > 0
 
 
-def measure(splits, backbone, *, root, blocks, timesteps, seeds=(0,), resamples=200, probing=None, **how):
+def measure(
+    splits,
+    backbone,
+    *,
+    root,
+    blocks,
+    timesteps,
+    seeds=(0,),
+    metric="mAP",
+    resamples=200,
+    probing=None,
+    **how,
+):
     """Probe every (timestep, block) on every noise seed.
 
     Parameters
@@ -140,6 +154,7 @@ def measure(splits, backbone, *, root, blocks, timesteps, seeds=(0,), resamples=
         As for `features`.
     blocks, timesteps : lists of int, B and T of them
     seeds : noise seeds, S of them
+    metric : str, a name in `measures.MEASURES`, which also says what the probes are trained for
     resamples : int, bootstrap resamples of the test images
     probing : dict, keyword arguments of `probe.fit_grid` that differ from the paper's protocol
 
@@ -147,20 +162,22 @@ def measure(splits, backbone, *, root, blocks, timesteps, seeds=(0,), resamples=
     -------
     Grid
     """
+    by = measures.measure(metric)
     timesteps, blocks = sorted(timesteps), sorted(blocks)  # as the cache keeps them
     shape = (len(timesteps), len(blocks))
     val, test, draws, found = [], [], [], []
     for seed in seeds:
         parts = features(splits, backbone, root=root, blocks=blocks, timesteps=timesteps, seed=seed, **how)
-        labels = {part: splits[part].select(read.ids).labels for part, read in parts.items()}
-        probes = probe.fit_grid(_rows(parts["train"]), labels["train"], **(probing or {}))
+        read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
+        probes = probe.fit_grid(_rows(parts["train"]), read["train"].labels, loss=by.loss, **(probing or {}))
         scores = {part: probes.scores(_rows(parts[part])) for part in ("val", "test")}  # (T * B, N, K)
-        val.append(metrics.mean_average_precision(labels["val"], scores["val"]).reshape(shape))
-        test.append(metrics.mean_average_precision(labels["test"], scores["test"]).reshape(shape))
-        draws.append(stats.map_draws(labels["test"], scores["test"], draws=resamples).reshape(-1, *shape))
+        judged = {part: read[part].judged(scores[part]) for part in scores}
+        val.append(by.value(*judged["val"]).reshape(shape))
+        test.append(by.value(*judged["test"]).reshape(shape))
+        draws.append(by.draws(*judged["test"], draws=resamples).reshape(-1, *shape))
         found.append(parts)
     draws = stats.over_seeds(np.stack(draws, axis=1))
-    return Grid(tuple(timesteps), tuple(blocks), np.stack(val), np.stack(test), draws, tuple(found))
+    return Grid(tuple(timesteps), tuple(blocks), np.stack(val), np.stack(test), draws, tuple(found), metric)
 
 
 def _rows(found):
@@ -200,4 +217,4 @@ def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
         for name in ("val", "test", "draws")
     }
     found = tuple(parts for grid in told for parts in grid.features)
-    return Grid(tuple(timesteps), tuple(blocks), **joined, features=found)
+    return Grid(tuple(timesteps), tuple(blocks), **joined, features=found, metric=told[0].metric)

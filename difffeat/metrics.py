@@ -123,22 +123,50 @@ def mean_average_precision(labels, scores):
     return float(values) if values.ndim == 0 else values
 
 
-def label_frequency_map(labels):
-    """mAP of scores that are the same for every sample: the mean frequency of the classes.
-
-    The floor of every mAP: what a classifier reaches that never looks at its input. (All samples tie, so each
-    class has one threshold, with recall 1 and precision equal to its frequency.)
+def top_accuracy(labels, scores, k=1):
+    """Share of the samples whose one class is among the k with the highest scores; of equal scores the first
+    classes count.
 
     Parameters
     ----------
-    labels : array of shape (N, K), 0 or 1
+    labels : array of shape (N, K), 0 or 1, a single 1 in each row
+    scores : array of shape (..., N, K)
+    k : int
 
     Returns
     -------
-    float
+    float, or ndarray of shape (...) when scores have leading axes
+
+    Raises
+    ------
+    ValueError
+        As `average_precision`, and if a sample has no class or more than one.
+
+    Source
+    ------
+    Diff-Feat, appendix G, Figures 13 and 14.
     """
-    labels = check_labels(labels)
-    return float(labels.mean(axis=0)[_positives(labels)].mean())
+    values = top_hits(labels, scores, k).mean(axis=-1)
+    return float(values) if values.ndim == 0 else values
+
+
+def top_hits(labels, scores, k=1):
+    """Whether each sample counts for `top_accuracy`, ndarray of bool of shape (..., N)."""
+    labels, scores = check_scores(labels, scores)
+    check_one_class(labels)
+    highest = np.argsort(-scores, axis=-1, kind="stable")[..., :k]
+    return (highest == labels.argmax(axis=-1)[:, None]).any(axis=-1)
+
+
+def check_one_class(labels):
+    """A clear error unless each row of labels (N, K) holds a single 1."""
+    counts = np.count_nonzero(labels, axis=1)
+    if (counts != 1).any():
+        row = int((counts != 1).argmax())
+        raise ValueError(
+            f"accuracy and cross-entropy take one class a sample; sample {row} has {counts[row]} labels: "
+            f"measure mAP"
+        )
 
 
 def report(labels, probabilities, threshold=0.5):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from difffeat import stats
+from difffeat import measures, stats
 from difffeat._format import show
 from difffeat.backbones import weights_folder
 from difffeat.claims import Result, Table
@@ -25,31 +25,33 @@ def best_point(name, grid, what="", *, paper=None, seeds=()):
 
     Returns
     -------
-    list of Result: `<name>_map` with its interval, `<name>_timestep`, `<name>_block`
+    list of Result: `<name>_map` (or `<name>_top1`, as the metric says) with its interval, `<name>_timestep`,
+    `<name>_block`
     """
     timestep, block = grid.best
-    value, interval = grid.at(timestep, block)
+    about = dict(paper=paper, seeds=tuple(seeds), draws=len(grid.draws))
     return [
-        Result(f"{name}_map", value, interval, what, paper=paper, seeds=tuple(seeds), draws=len(grid.draws)),
+        _measured(name, grid.metric, *grid.at(timestep, block), what, **about),
         Result(f"{name}_timestep", timestep, metric="timestep", unit=""),
         Result(f"{name}_block", block, metric="block", unit=""),
     ]
 
 
 def floors(found):
-    """Floors as results: `floor_<name>_map`."""
+    """Floors as results: `floor_<name>_map`, or the id of their metric."""
     return [
-        Result(f"floor_{floor.name.replace(' ', '_')}_map", floor.value, floor.interval) for floor in found
+        _measured(f"floor_{floor.name.replace(' ', '_')}", floor.metric, floor.value, floor.interval)
+        for floor in found
     ]
 
 
 def floor(name, grid):
     """The best point of a grid as a floor: what a line in a figure needs."""
-    return Floor(name, *grid.at(*grid.best))
+    return Floor(name, *grid.at(*grid.best), grid.metric)
 
 
 def gains(name, grid, found):
-    """How many times each floor's mAP the best point has: `<name>_over_<floor>`."""
+    """How many times each floor's metric the best point has: `<name>_over_<floor>`."""
     best, _ = grid.at(*grid.best)
     return [
         Result(f"{name}_over_{floor.name.replace(' ', '_')}", best / floor.value, metric="ratio", unit="")
@@ -64,21 +66,21 @@ def dots(pairs):
 
 
 def at_best(grid):
-    """(mAP, its draws) at the best point of a grid, as `claims.check` compares them."""
+    """(metric, its draws) at the best point of a grid, as `claims.check` compares them."""
     row, column = grid.timesteps.index(grid.best[0]), grid.blocks.index(grid.best[1])
     return grid.mean[row, column], grid.draws[:, row, column]
 
 
 def mean_of(grid):
-    """(mAP averaged over the points of a grid, its draws): how Table 4 sums up a grid."""
+    """(metric averaged over the points of a grid, its draws): how Table 4 sums up a grid."""
     return np.mean(grid.mean), grid.draws.mean(axis=(1, 2))
 
 
 def mean_result(name, grid, what, *, paper=None, seeds=()):
-    """The mAP averaged over the points of a grid, as a result."""
+    """The metric averaged over the points of a grid, as a result: `<name>_map`, or the id of the metric."""
     value, draws = mean_of(grid)
-    interval = stats.percentiles(draws)
-    return Result(name, float(value), interval, what, paper=paper, seeds=tuple(seeds), draws=len(draws))
+    about = dict(paper=paper, seeds=tuple(seeds), draws=len(draws))
+    return _measured(name, grid.metric, float(value), stats.percentiles(draws), what, **about)
 
 
 def listing(mapping, *, name="what", value="value"):
@@ -134,6 +136,12 @@ def searches(found):
         }
         for name, result in found.items()
     )
+
+
+def _measured(name, metric, value, interval, what="", **about):
+    """A value of a metric as a result."""
+    by = measures.measure(metric)
+    return Result(f"{name}_{by.id}", value, interval, what, metric=by.name, **about)
 
 
 def _point(point):

@@ -55,7 +55,7 @@ class Pairs:
                 raise ValueError(
                     f"image and text features of {part} are not of the same samples in the same order"
                 )
-        self.labels = {part: split.select(images[part].ids).labels for part, split in splits.items()}
+        self.splits = {part: split.select(images[part].ids) for part, split in splits.items()}
         self.images, self.texts, self.head = images, texts, head
         self.resamples, self.protocol = resamples, protocol
         self.measured = {}
@@ -87,7 +87,9 @@ class Pairs:
             image_points, text_points = (sorted({pair[side] for pair in new}) for side in (0, 1))
             train = _stack(self.images["train"], image_points), _stack(self.texts["train"], text_points)
             places = [(image_points.index(image), text_points.index(text)) for image, text in new]
-            trained = fusion.fit_pairs(self.head, *train, self.labels["train"], pairs=places, **self.protocol)
+            trained = fusion.fit_pairs(
+                self.head, *train, self.splits["train"].labels, pairs=places, **self.protocol
+            )
             self.measured |= {
                 pair: self._read(fused, *pair) for pair, fused in zip(new, trained, strict=True)
             }
@@ -95,14 +97,12 @@ class Pairs:
 
     def _read(self, fused, image, text):
         """mAP of one trained pair on val and test."""
-        scores = {
-            part: fused.scores(
-                self.images[part].read(*reversed(image)), self.texts[part].read(*reversed(text))
-            )
-            for part in ("val", "test")
-        }
-        values = {part: metrics.mean_average_precision(self.labels[part], scores[part]) for part in scores}
-        draws = stats.map_draws(self.labels["test"], scores["test"], draws=self.resamples)
+        judged = {}
+        for part in ("val", "test"):
+            features = self.images[part].read(*reversed(image)), self.texts[part].read(*reversed(text))
+            judged[part] = self.splits[part].judged(fused.scores(*features))
+        values = {part: metrics.mean_average_precision(*judged[part]) for part in judged}
+        draws = stats.map_draws(*judged["test"], draws=self.resamples)
         return Pair(values["val"], values["test"], draws, fused.losses)
 
 

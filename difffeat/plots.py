@@ -29,6 +29,7 @@ from difffeat._figure import (
 )
 from difffeat._format import MISSING, show
 from difffeat._gallery import Gallery, images, pictures
+from difffeat.measures import measure
 from difffeat.stats import percentiles
 
 __all__ = [
@@ -49,13 +50,13 @@ LINES = 6  # drawn by default, of a grid that has more
 
 
 @styled
-def heatmap(grid, *, metric="mAP", unit="percent") -> Figure:
+def heatmap(grid, *, metric=None, unit="percent") -> Figure:
     """A metric over timesteps and blocks, the best cell marked.
 
     Parameters
     ----------
     grid : grid with mean (T, B); NaN where a point was not measured
-    metric : str, what the values are
+    metric : str, what the values are; by default the grid's own, or mAP
     unit : str, how they are written: "percent" or ""
 
     Returns
@@ -66,6 +67,7 @@ def heatmap(grid, *, metric="mAP", unit="percent") -> Figure:
     ------
     Diff-Feat, Figures 1, 2, 9 and 10.
     """
+    metric = metric or _metric(grid)
     values, timesteps, blocks = np.asarray(grid.mean, dtype=float), list(grid.timesteps), list(grid.blocks)
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
     low = np.unravel_index(np.nanargmin(values), values.shape)
@@ -91,7 +93,7 @@ def heatmap(grid, *, metric="mAP", unit="percent") -> Figure:
 
 
 @styled
-def curves(grid, *, over="block", lines=None, floors=(), metric="mAP", unit="percent") -> Figure:
+def curves(grid, *, over="block", lines=None, floors=(), metric=None, unit="percent") -> Figure:
     """A grid as lines with 95 % bands, above its floors.
 
     Parameters
@@ -113,6 +115,7 @@ def curves(grid, *, over="block", lines=None, floors=(), metric="mAP", unit="per
     """
     if over not in ("block", "timestep"):
         raise ValueError(f"over must be 'block' or 'timestep', got {over!r}")
+    metric = metric or _metric(grid)
     values, draws = np.asarray(grid.mean, dtype=float), np.asarray(grid.draws)
     names, points = ["t =", "block"], [list(grid.timesteps), list(grid.blocks)]
     if over == "timestep":
@@ -178,6 +181,11 @@ def search_path(found, *, metric="mAP", unit="percent") -> Figure:
         f"{show(found.value, unit, 2)} {metric}."
     )
     return finished(page, alt, _history_table(found.history, unit))
+
+
+def _metric(grid):
+    """What a grid is measured by, as it is printed; a printed grid of the paper does not say."""
+    return measure(getattr(grid, "metric", "mAP")).name
 
 
 def _search_panel(axes, history, modality, best, candidates, chosen, unit):

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from difffeat._progress import bar
-from difffeat.metrics import check_labels
+from difffeat.metrics import check_labels, check_one_class
 
 # An array is taken so many bytes of features at a time: a copy of that size is standardised, and memory stays
 # bounded. Where N x D is so large that few probes fit, one alone keeps the processor busy.
@@ -101,7 +101,8 @@ def fit_grid(
     features : array or Tensor of shape (P, N, D), or an iterable of (P_chunk, N, D)
         An array is taken a working set at a time; chunks of an iterable are trained whole, one after another,
         so a grid larger than memory may come from a generator. A Tensor is trained on the device it lies on.
-    labels : array of shape (N, K), 0 or 1, for "bce"; int array of shape (N,), classes from 0, for "ce"
+    labels : array of shape (N, K), 0 or 1; for "ce" a single 1 in each row, or an int array of shape (N,),
+        classes from 0
     loss : "bce" (binary cross-entropy, many labels) or "ce" (cross-entropy, one class)
     epochs, batch_size, lr
         The paper's 40, 128 and 1e-3.
@@ -253,16 +254,19 @@ def standardise(features, scale):
 
 
 def one_hot(labels, loss):
-    """Targets (K, N) in float32 of labels (N, K) for "bce", of classes (N,) for "ce"."""
-    if loss == "bce":
-        return torch.from_numpy(check_labels(labels).T.astype(np.float32))
-    if loss != "ce":
+    """Targets (K, N) in float32 of labels (N, K), or of classes (N,) for "ce"."""
+    if loss not in ("bce", "ce"):
         raise ValueError(f'loss must be "bce" or "ce", got {loss!r}')
     classes = np.asarray(labels)
+    if loss == "bce" or classes.ndim == 2:
+        labels = check_labels(labels)
+        if loss == "ce":
+            check_one_class(labels)
+        return torch.from_numpy(labels.T.astype(np.float32))
     if classes.ndim != 1 or classes.size == 0 or classes.dtype.kind not in "iu" or classes.min() < 0:
         raise ValueError(
-            f'for loss "ce" give one class per sample, integers from 0 of shape (N,); got {classes.dtype} of '
-            f"shape {classes.shape}"
+            f'for loss "ce" give one class per sample, integers from 0 of shape (N,), or labels (N, K); got '
+            f"{classes.dtype} of shape {classes.shape}"
         )
     return torch.from_numpy(np.eye(classes.max() + 1, dtype=np.float32)[:, classes])
 

@@ -1,7 +1,10 @@
 """Parameters of a notebook: what papermill injected, else what the profile sets, else the notebook's default.
 
-A profile is a file `notebooks/profiles/<name>.yaml` with six keys, all optional:
+A profile is a file `notebooks/profiles/<name>.yaml`, or any other `.yaml` by its path, with these keys, all
+optional:
 
+- `extends`: the name of a profile that it starts from; its own keys are merged into those of that one, except
+  for `data`, which replaces them,
 - `parameters`: values that replace defaults; each notebook takes those it declares,
 - `notebooks`: for a notebook by name, values for it alone; it must declare them,
 - `data`: where the data are and how to read them (the settings of `data_prep.splits`),
@@ -22,6 +25,7 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
@@ -34,9 +38,10 @@ INJECTED = "# Parameters"  # first line of the cell that papermill adds
 
 @dataclass(frozen=True)
 class Profile:
-    """One `notebooks/profiles/<name>.yaml`."""
+    """One profile, with what it extends; `files` are those that it was read from."""
 
     name: str
+    files: tuple = ()
     parameters: dict = field(default_factory=dict)
     notebooks: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
@@ -56,6 +61,7 @@ class Parameters(SimpleNamespace):
     models : dict of backbone to how the profile loads it, empty for those it does not speak of
     root : Path, the project
     cache : Path, `cache/<profile>`; the environment variable DIFFFEAT_CACHE replaces `cache`
+    dataset : str, the name of the data set, as `Split.dataset` has it: the paper's numbers go by it
     results : Path, `results/<profile>`; the environment variable DIFFFEAT_RESULTS replaces `results`
     """
 
@@ -70,7 +76,7 @@ def load(name):
 
     Parameters
     ----------
-    name : str
+    name : str, of a profile in `notebooks/profiles`, or a path that ends in `.yaml`
 
     Returns
     -------
@@ -79,17 +85,47 @@ def load(name):
     Raises
     ------
     ValueError
-        If there is no such profile (the message names those there are) or it has a key that means nothing.
+        If there is no such profile (the message names those there are), it has a key that means nothing, or
+        it extends itself.
     """
-    if name not in known():
-        raise ValueError(f"unknown profile {name!r}: there are {', '.join(known())} (files in {FOLDER})")
-    path = FOLDER / f"{name}.yaml"
+    files, settings = [], {}
+    while name is not None:
+        path = Path(name) if str(name).endswith(".yaml") else FOLDER / f"{name}.yaml"
+        if not path.is_file():
+            raise ValueError(
+                f"unknown profile {str(name)!r}: there are {', '.join(known())} (files in {FOLDER}), or give "
+                f"the path of a .yaml file"
+            )
+        if path in files:
+            raise ValueError(f"{path.name} extends itself, through {' and '.join(p.name for p in files)}")
+        files.append(path)
+        own = _read(path)
+        name = own.pop("extends", None)
+        settings = _merged(own, settings) | {"data": settings.get("data") or own.get("data") or {}}
+    return Profile(files[0].stem, tuple(files), **settings)
+
+
+def _read(path):
+    """The content of a profile, with its keys checked."""
     settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    known_keys = [field.name for field in fields(Profile) if field.name != "name"]
+    known_keys = [
+        "extends",
+        *(field.name for field in fields(Profile) if field.name not in ("name", "files")),
+    ]
     unknown = sorted(settings.keys() - set(known_keys))
     if unknown:
         raise ValueError(f"{path.name}: unknown keys {unknown}: a profile has {', '.join(known_keys)}")
-    return Profile(name, **{key: value for key, value in settings.items() if value is not None})
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _merged(base, own):
+    """Two mappings as one, the mappings inside them as well; elsewhere the value of `own` counts."""
+    both = {
+        key: _merged(base[key], own[key])
+        for key in base.keys() & own.keys()
+        if isinstance(base[key], dict) and isinstance(own[key], dict)
+    }
+    return base | own | both
 
 
 def parameters(namespace, notebook):
@@ -122,11 +158,13 @@ def parameters(namespace, notebook):
     given = {name: namespace[name] for name in injected}
     values = {name: namespace[name] for name in defaults} | _set_by(profile, notebook, defaults) | given
     values = {name: _checked(name, value, defaults[name]) for name, value in values.items()}
+    data = _expanded(profile.data, profile.name)
     return Parameters(
         **values,
         notebook=notebook,
         parameters=values,
-        data=_expanded(profile.data, profile.name),
+        data=data,
+        dataset=data.get("dataset") or data.get("reader") or profile.name,
         models=defaultdict(dict, _expanded(profile.models, profile.name)),
         root=ROOT,
         cache=cache_root() / profile.name,
@@ -134,10 +172,10 @@ def parameters(namespace, notebook):
     )
 
 
-def planned(name, notebook) -> dict:
-    """The parameters that a notebook would have under a profile, without running anything."""
+def planned(profile, notebook) -> dict:
+    """The parameters that a notebook would have under a Profile, without running anything."""
     defaults, _ = _cells(_stored(notebook))
-    return defaults | _set_by(load(name), notebook, defaults) | {"profile": name}
+    return defaults | _set_by(profile, notebook, defaults)
 
 
 def _set_by(profile, notebook, defaults):

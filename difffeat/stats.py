@@ -11,7 +11,7 @@ import torch
 from scipy.stats import ttest_rel
 from torch.nn.functional import embedding_bag
 
-from difffeat.metrics import check_scores
+from difffeat.metrics import check_scores, top_hits
 
 
 class Interval(NamedTuple):
@@ -115,6 +115,26 @@ def map_draws(labels, scores, *, draws=1000, seed=0):
     flat = scores.reshape(-1, *labels.shape)
     values = [_map_of_draws(labels, point, counts) for point in flat]
     return np.stack(values, axis=1).reshape(draws, *scores.shape[:-2])
+
+
+def accuracy_draws(labels, scores, *, k=1, draws=1000, seed=0):
+    """Top-k accuracy in each of many resamples of the images, those of `map_draws`.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1, a single 1 in each row
+    scores : array of shape (..., N, K)
+    k : int
+    draws, seed : as in `map_draws`
+
+    Returns
+    -------
+    ndarray of float64, shape (draws, ...)
+    """
+    hits = top_hits(labels, scores, k)  # (..., N)
+    _check_resampling(len(labels), draws)
+    counts = _multiplicities(len(labels), draws, seed).double().numpy()  # (N, draws)
+    return np.moveaxis(hits @ counts / len(labels), -1, 0)
 
 
 def bootstrap_map(labels, scores, *, draws=1000, seed=0, level=0.95):

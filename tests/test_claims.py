@@ -43,7 +43,7 @@ def settings(tmp_path, **changes):
         "profile": "scenes",
         "notebook": "20_probe_image_grid",
         "parameters": {"profile": "scenes", "blocks": [1, 2], "limit": None},
-        "data": {"reader": "scenes"},
+        "dataset": "scenes",
         "results": tmp_path / "scenes",
     }
     return SimpleNamespace(**given | changes)
@@ -375,7 +375,7 @@ def test_a_notebook_glues_what_it_measures(tmp_path):
 from pathlib import Path
 from types import SimpleNamespace
 from difffeat import claims
-p = SimpleNamespace(profile="scenes", notebook="20_page", parameters={{}}, data={{}},
+p = SimpleNamespace(profile="scenes", notebook="20_page", parameters={{}}, dataset="scenes",
                     results=Path({str(tmp_path)!r}))
 page = claims.record(p, claims.Result("best_map", 0.44512, (0.431, 0.459), status="reproduced"))
 """

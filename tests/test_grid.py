@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny
+from sklearn.metrics import average_precision_score
 
 from difffeat import datasets, extract, floors, fusion, grid, metrics, probe
 from difffeat.pairs import Pairs
@@ -42,6 +43,47 @@ def test_a_grid_is_its_points_one_by_one(splits, root):
     value, interval = measured.at(100, 2)
     assert value == pytest.approx(measured.test[:, 1, 2].mean())
     assert interval.low <= interval.high and measured.draws[:, 1, 2].min() <= interval.low
+
+
+def test_one_class_a_sample_is_measured_by_accuracy(splits, root):
+    classes = {part: split.ids % 3 for part, split in splits.items()}
+    one = {
+        part: replace(split, labels=np.eye(len(split.names))[classes[part]]) for part, split in splits.items()
+    }
+    model = tiny.plaid()
+    measured = grid.measure(one, model, root=root, metric="top-1", **POINTS, **QUICK)
+    found = {part: extract.features(split, model, root=root, **POINTS) for part, split in splits.items()}
+    fitted = probe.fit_grid(found["train"].read(2, 100)[None], classes["train"], loss="ce", epochs=3)
+    hits = fitted.scores(found["test"].read(2, 100)[None])[0].argmax(axis=1) == classes["test"]
+    assert measured.test[0, 1, 2] == pytest.approx(hits.mean())
+    assert measured.draws[:, 1, 2].mean() == pytest.approx(hits.mean(), abs=0.05)
+    five = grid.measure(one, model, root=root, metric="top-5", **POINTS, **QUICK)
+    assert (five.test >= measured.test).all()
+    commonest = np.bincount(classes["train"]).argmax()
+    floor = floors.label_frequency(one, "top-1")
+    assert floor.value == pytest.approx((classes["test"] == commonest).mean())
+    with pytest.raises(
+        ValueError, match="has 2 labels: measure mAP|has 0 labels: measure mAP|labels: measure"
+    ):
+        grid.measure(splits, model, root=root, metric="top-1", **POINTS, **QUICK)
+    with pytest.raises(ValueError, match="unknown metric 'accuracy'; there are mAP, top-1, top-5"):
+        grid.measure(one, model, root=root, metric="accuracy", **POINTS, **QUICK)
+
+
+def test_ignored_pairs_are_not_judged():
+    """As the VOC challenge counts: precision and recall as if the image were not in that class's list."""
+    generator = np.random.default_rng(1)
+    labels, scores = generator.integers(2, size=(40, 3)), generator.normal(size=(2, 40, 3))
+    ignored = generator.random((40, 3)) < 0.2
+    split = datasets.Split("test", range(40), ("a", "b", "c"), labels, ignored=ignored)
+    found = metrics.average_precision(*split.judged(scores))
+    for k in range(3):
+        left = ~ignored[:, k]
+        expected = [average_precision_score(labels[left, k], point[left, k]) for point in scores]
+        assert found[:, k] == pytest.approx(expected)
+    one = split.select([7, 3])
+    assert np.array_equal(one.ignored, ignored[[7, 3]])
+    assert split.digest != replace(split, ignored=None).digest
 
 
 def test_the_best_point_is_chosen_on_val():

@@ -18,7 +18,19 @@ from difffeat.profiles import ROOT
 
 # A module imports only from those before it, itself and through its private parts (names with an underscore).
 ORDER = [
-    *["metrics", "stats", "schedule", "datasets", "backbones", "cost", "cache", "extract", "probe", "floors"],
+    *[
+        "metrics",
+        "stats",
+        "measures",
+        "schedule",
+        "datasets",
+        "backbones",
+        "cost",
+        "cache",
+        "extract",
+        "probe",
+        "floors",
+    ],
     *["grid", "fusion", "pairs", "search", "paper", "claims", "plots", "pages"],
 ]
 ALONE = ["profiles"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, top_k_accuracy_score
 
 from difffeat import metrics
 
@@ -70,12 +70,25 @@ def test_integer_and_boolean_scores_rank_like_floats():
     assert metrics.average_precision(labels, column(1, 0, 0).astype(bool)) == pytest.approx([1.0])
 
 
-def test_label_frequency_is_the_map_of_constant_scores(case):
+def test_constant_scores_have_the_map_of_label_frequency(case):
     labels, _ = case
     constant = np.full(labels.shape, 0.3)
-    expected = metrics.mean_average_precision(labels, constant)
-    assert metrics.label_frequency_map(labels) == pytest.approx(expected)
-    assert expected == pytest.approx(np.delete(labels, 4, axis=1).mean())
+    expected = np.delete(labels, 4, axis=1).mean()
+    assert metrics.mean_average_precision(labels, constant) == pytest.approx(expected)
+
+
+def test_top_accuracy_agrees_with_scikit_learn():
+    generator = np.random.default_rng(0)
+    classes, scores = generator.integers(7, size=50), generator.normal(size=(3, 50, 7))
+    labels = np.eye(7, dtype=int)[classes]
+    for k in (1, 5):
+        expected = [top_k_accuracy_score(classes, point, k=k, labels=range(7)) for point in scores]
+        assert metrics.top_accuracy(labels, scores, k) == pytest.approx(expected)
+    assert metrics.top_accuracy(labels, scores[0], 7) == 1.0
+    labels[3] = 0
+    labels[3, :2] = 1
+    with pytest.raises(ValueError, match="one class a sample; sample 3 has 2 labels: measure mAP"):
+        metrics.top_accuracy(labels, scores)
 
 
 def test_report_by_hand():

@@ -74,6 +74,27 @@ def test_a_notebook_has_values_of_its_own_and_a_backbone_its_way_to_be_loaded(co
         run(DECLARED, '# Parameters\nprofile = "coco"\n')
 
 
+def test_a_profile_extends_another_and_may_lie_anywhere(coco, tmp_path):
+    (profiles.FOLDER / "coco.yaml").write_text(
+        "shards: 8\ndata: {folder: /data, parts: 3}\nmodels: {a: {length: 60, device: cuda}}\n"
+        "parameters: {blocks: [8, 12]}\n"
+    )
+    own = tmp_path / "mine.yaml"
+    own.write_text(
+        "extends: coco\ndata: {folder: /mine}\nmodels: {a: {length: 600}}\nparameters: {rate: 2.0}\n"
+    )
+    profile = profiles.load(str(own))
+    assert (profile.name, profile.shards, profile.files) == ("mine", 8, (own, profiles.FOLDER / "coco.yaml"))
+    assert profile.data == {"folder": "/mine"}  # another data set: nothing of the first one's settings stays
+    assert profile.models == {"a": {"length": 600, "device": "cuda"}}
+    assert profile.parameters == {"blocks": [8, 12], "rate": 2.0}
+    p = run(DECLARED, f'# Parameters\nprofile = "{own}"\n')
+    assert (p.blocks, p.rate, p.results.name) == ([8, 12], 2.0, "mine")
+    (profiles.FOLDER / "coco.yaml").write_text(f"extends: {own}\n")
+    with pytest.raises(ValueError, match=r"mine.yaml extends itself, through mine.yaml and coco.yaml"):
+        profiles.load(str(own))
+
+
 def test_the_last_run_of_an_edited_cell_counts():
     assert run(DECLARED, DECLARED.replace("[3, 6]", "[7]")).blocks == [7]
 

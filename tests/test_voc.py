@@ -73,14 +73,17 @@ def test_classes_with_difficult_objects_alone(root):
     keep = voc.read(root, validation=1, check_counts=False)["test"]
     drop = voc.read(root, validation=1, check_counts=False, difficult="drop")["test"]
     assert present(keep)[2] == {"train"} and present(drop)[2] == set()
-    assert np.array_equal(voc.difficult_only(root, keep), keep.labels != drop.labels)
+    ignore = voc.read(root, validation=1, check_counts=False, difficult="ignore")["test"]
+    assert np.array_equal(ignore.labels, keep.labels)
+    assert np.array_equal(ignore.ignored, keep.labels != drop.labels)
+    assert np.array_equal(splits(root, difficult="ignore")["test"].ignored, ignore.ignored)
     assert present(splits(root, parts={"train": "test", "test": "trainval"}, difficult="drop")["test"]) == {
         12: {"dog"},
         5: {"chair"},
         7: {"car"},
     }
-    with pytest.raises(ValueError, match="difficult is 'ignore'; expected 'keep' or 'drop'"):
-        splits(root, difficult="ignore")
+    with pytest.raises(ValueError, match="difficult is 'skip'; expected 'keep', 'drop' or 'ignore'"):
+        splits(root, difficult="skip")
 
 
 def test_a_second_call_reads_the_prepared_files_until_an_annotation_changes(root, monkeypatch):

@@ -71,7 +71,7 @@ def missing(profile):
     for variable in sorted(set(re.findall(r"\$\{?(\w+)", text))):
         if variable not in os.environ:
             yield f"the environment variable {variable}, for {profile.data.get('folder')}"
-    names = {profiles.planned(profile.name, page)["backbone"] for page in extractions(profile)}
+    names = {profiles.planned(profile, page)["backbone"] for page in extractions(profile)}
     if "dit-xl-2-256" in names:
         names.add("sd-vae-ft-mse")
     for model in sorted(names):
@@ -82,7 +82,7 @@ def missing(profile):
 
 def row(profile, page, samples, rate):
     """One line of the plan, as text."""
-    taken = profiles.planned(profile.name, page)
+    taken = profiles.planned(profile, page)
     name, points = taken["backbone"], {key: taken[key] for key in ("blocks", "timesteps")}
     length = profile.models.get(name, {}).get("length", published.PLAID_LENGTH)
     sets = SETS[page] + len(taken["noise_seeds"])
