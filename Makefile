@@ -9,7 +9,7 @@ GPU     ?= rtx4090
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv book test plan record keep unlock clean
+.PHONY: help venv book test plan usage record keep unlock clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export MPLBACKEND := agg
@@ -42,6 +42,9 @@ book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
 
 plan: $(INSTALLED)  ## what PROFILE lacks and takes: passes, disk, hours on a GPU; needs no data
 	@python workflow/plan.py $(PROFILE) $(GPU)
+
+usage: $(INSTALLED)  ## what each page of the last run of PROFILE took: seconds and memory
+	@python workflow/usage.py $(PROFILE)
 
 # Pages recorded from real data are held to their outputs where the data are.
 RECORDED := $(if $(DIFFFEAT_REFERENCE),,--ignore=notebooks/recorded)

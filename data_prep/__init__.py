@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 
-from data_prep import ag_news, cifar100, coco, table, tiny_imagenet, vg500, voc
+from data_prep import ag_news, cifar100, coco, coco_sample, table, tiny_imagenet, vg500, voc
 from data_prep._reading import PARTS, check_count, check_parts, with_val
 from difffeat._files import ROOT, cache_root, only_writer
 from difffeat._progress import shown
@@ -29,9 +29,9 @@ def splits(settings) -> dict[str, Split]:
 
     Parameters
     ----------
-    settings : mapping, the `data` of a profile. `reader` names what reads the data: "scenes", "coco", or a
-        module of this package ("voc", "vg500", "cifar100", "tiny_imagenet", "ag_news", "table"), whose `read`
-        describes the other settings. A relative `folder` starts at the project.
+    settings : mapping, the `data` of a profile. `reader` names what reads the data: "scenes", "coco",
+        "coco_sample", or a module of this package ("voc", "vg500", "cifar100", "tiny_imagenet", "ag_news",
+        "table"), whose `read` describes the other settings. A relative `folder` starts at the project.
 
     Returns
     -------
@@ -42,7 +42,9 @@ def splits(settings) -> dict[str, Split]:
     ValueError
         If the reader is unknown, does not take a setting or needs another; the message names those there are.
     """
-    readers = {"scenes": _scenes, "coco": _coco} | {name: module.read for name, module in LAYOUTS.items()}
+    readers = {"scenes": _scenes, "coco": _coco, "coco_sample": _coco_sample} | {
+        name: module.read for name, module in LAYOUTS.items()
+    }
     options = dict(settings)
     reader = options.pop("reader", None)
     if reader not in readers:
@@ -107,6 +109,17 @@ def _coco(
     how = {"caption": caption, "unlabelled": unlabelled, "with_images": images, "validation": validation}
     how["check_counts"] = check_counts
     return _prepared(ROOT / folder, dataset, parts, **how)
+
+
+def _coco_sample(folder):
+    """Part of COCO's val images, written in COCO's own layout on the first call; see `coco_sample`."""
+    written = cache_root() / "coco-sample"
+    instances = [written / "annotations" / f"instances_{part}.json" for part in PARTS]
+    if not _there(instances):
+        with only_writer(written):
+            if not _there(instances):
+                coco_sample.write(ROOT / folder, written)
+    return _coco(written, parts={part: part for part in PARTS})
 
 
 def _layout(reader, folder, **settings):

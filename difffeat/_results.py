@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from IPython import get_ipython
 
 from difffeat._files import write_whole
 from difffeat._format import decimals, rounded, show, show_interval
+from difffeat._run import run_taken
 from difffeat.cache import environment
 from difffeat.paper import Published
 
@@ -87,6 +88,8 @@ class Page:
     cache : tuple of str, what the features behind it are known by, see `cache_id`
     commit : str, or None outside a repository
     versions : dict of package to version
+    run : dict, what it took: seconds, peak_gb (and gpu_peak_gb), processor, threads, date; says nothing about
+        the numbers
     """
 
     profile: str
@@ -97,6 +100,7 @@ class Page:
     cache: tuple
     commit: str | None
     versions: dict
+    run: dict = field(default_factory=dict)
 
     def __getitem__(self, name):
         """The Result of this id; an error names those there are."""
@@ -145,6 +149,7 @@ def record(p, *results, cache=(), dataset=None) -> Page:
         cache=tuple(cache_id(features) for features in cache),
         commit=made_with.pop("commit"),
         versions=made_with,
+        run=_kept(run_taken()),
     )
     path = Path(p.results) / f"{p.notebook}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,28 @@ def provenance(path):
     versions = ", ".join(f"{name} {version}" for name, version in page.versions.items())
     parts = [f"profile {page.profile}", f"commit {page.commit[:10]}" if page.commit else "no commit"]
     parts += [f"features {', '.join(page.cache)}"] if page.cache else []
-    return f'<p class="provenance">Measured with {" · ".join([*parts, versions])}</p>\n'
+    return f'<p class="provenance">Measured with {" · ".join([*parts, versions, *took(page.run)])}</p>\n'
+
+
+def took(run):
+    """When, how long, how much memory and where; nothing for a page recorded before that was kept."""
+    if run:
+        yield f"{run['date']}, {duration(run['seconds'])} and {run['peak_gb']:.1f} GB on {machine(run)}"
+
+
+def duration(seconds):
+    """41 s, 3 min, 5.2 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def machine(run):
+    """The GPU, or the processor with the threads that were used."""
+    if "gpu" in run:
+        return f"{run['gpu']} ({run['gpu_peak_gb']:.1f} GB there)"
+    threads = f"{run['threads']} thread" + "s" * (run["threads"] > 1)
+    return f"{threads} of {run['processor']}"
 
 
 if __name__ == "__main__":

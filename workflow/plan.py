@@ -20,9 +20,7 @@ SAMPLES = {
     "tiny_imagenet": sum(tiny_imagenet.COUNTS.values()),
     "ag_news": sum(ag_news.COUNTS.values()),
 }
-# How many sets of features a page extracts: one for each noise seed; of text also enhanced and original
-# captions without noise, and original ones with.
-SETS = {"10_extract_image": 0, "11_extract_text": 3}
+EXTRACTING = ("10_extract_image", "11_extract_text")
 # What the paper's 363.52 images a second come to on its RTX 4090, of the vendor's peak: see the page on cost.
 SHARE_OF_PEAK = 0.5
 
@@ -62,7 +60,7 @@ def main(name, gpu="rtx4090"):
 
 def extractions(profile):
     """The pages of a profile that extract features."""
-    return [page for page in SETS if profile.pages is None or page in profile.pages]
+    return [page for page in EXTRACTING if profile.pages is None or page in profile.pages]
 
 
 def missing(profile):
@@ -80,19 +78,25 @@ def missing(profile):
             yield f"{model}: python -m data_prep.fetch {model}"
 
 
+def sets(taken):
+    """How many sets of features a page extracts: one for each noise seed; of text one without noise, and of
+    captions that were enhanced also those as written, without noise and with."""
+    without_noise = "deterministic" in taken
+    return len(taken["noise_seeds"]) + without_noise * (3 if taken.get("enhanced") else 1)
+
+
 def row(profile, page, samples, rate):
     """One line of the plan, as text."""
     taken = profiles.planned(profile, page)
     name, points = taken["backbone"], {key: taken[key] for key in ("blocks", "timesteps")}
     length = profile.models.get(name, {}).get("length", published.PLAID_LENGTH)
-    sets = SETS[page] + len(taken["noise_seeds"])
     model = cost.model(name, length)
-    ours = cost.one_pass_per_timestep(model, samples * sets, **points)
-    plain = cost.one_pass_per_point(model, samples * sets, **points)
+    ours = cost.one_pass_per_timestep(model, samples * sets(taken), **points)
+    plain = cost.one_pass_per_point(model, samples * sets(taken), **points)
     return [
         page,
         name,
-        str(sets),
+        str(sets(taken)),
         f"{ours.passes:,}",
         f"{plain.passes:,}",
         f"{ours.bytes / 1e9:.1f}",

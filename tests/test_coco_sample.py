@@ -1,0 +1,60 @@
+"""A part of COCO in its own layout: what is written is what the index says, read by COCO's reader."""
+
+import json
+import shutil
+import tarfile
+
+import pytest
+from layouts import reference
+
+from data_prep import coco_sample, splits
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Five real images with their lines of the index."""
+    source, made = reference("coco_val2014_images"), tmp_path / "data"
+    (made / "coco_val2014_images").mkdir(parents=True)
+    (made / "coco2014").mkdir()
+    shutil.copy(reference("coco2014") / "categories.txt", made / "coco2014")
+    lines = (source / "index.tsv").read_text(encoding="utf-8").splitlines(keepends=True)[:5]
+    (made / "coco_val2014_images" / "index.tsv").write_text("".join(lines), encoding="utf-8")
+    with (
+        tarfile.open(source / "images.tar") as whole,
+        tarfile.open(made / "coco_val2014_images" / "images.tar", "w") as part,
+    ):
+        for line in lines:
+            name = f"COCO_val2014_{int(line.split()[0]):012d}.jpg"
+            part.addfile(whole.getmember(name), whole.extractfile(name))
+    monkeypatch.setattr(coco_sample, "PARTS", {"train": 2, "val": 1, "test": None})
+    monkeypatch.setenv("DIFFFEAT_CACHE", str(tmp_path / "cache"))
+    return made
+
+
+def test_it_is_read_as_coco_is(folder):
+    read = splits({"reader": "coco_sample", "folder": str(folder)})
+    assert {part: len(split) for part, split in read.items()} == {"train": 2, "val": 1, "test": 2}
+    train = read["train"]
+    assert train.ids.tolist() == [1205, 1244] and train.dataset == "coco"
+    assert train.captions[0] == "A hut with a bed, lantern and pillows on the floor."
+    present = [name for name, on in zip(train.names, train.labels[1], strict=True) if on]
+    assert present == ["person", "boat", "umbrella", "suitcase", "chair"]
+    assert train.image(0).size == (341, 256)
+    again = splits({"reader": "coco_sample", "folder": str(folder)})
+    assert again["test"].digest == read["test"].digest
+
+
+def test_it_is_written_whole_or_not_at_all(folder, tmp_path):
+    index = folder / "coco_val2014_images" / "index.tsv"
+    lines = index.read_text(encoding="utf-8")
+    index.write_text(lines + "999\t10x10\t10x10\t0\tNo such picture.\n", encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match="COCO_val2014_000000000999.jpg"):
+        coco_sample.write(folder, tmp_path / "out")
+    assert not (tmp_path / "out" / "annotations" / "instances_test.json").exists()
+    index.write_text(lines, encoding="utf-8")
+    coco_sample.write(folder, tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "annotations" / "instances_test.json").read_text())
+    assert len(written["images"]) == 2 and len(written["categories"]) == 80
+    index.write_text("12\tonly two cells\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="line 1: expected an image id and four more cells"):
+        coco_sample.write(folder, tmp_path / "other")
