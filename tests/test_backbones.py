@@ -282,6 +282,45 @@ def test_sampling_keeps_the_variance_that_the_schedule_promises(backbone, monkey
 def test_sampling_steps_are_checked(backbone):
     with pytest.raises(ValueError, match="steps must be in"):
         sample(backbone, 1, steps=1)
+    with pytest.raises(ValueError, match="guidance 1.5 needs blocks to be perturbed"):
+        sample(backbone, 1, guidance=1.5)
+
+
+def test_identity_attention_keeps_tokens_apart_and_is_gone_afterwards():
+    model = tiny.dit()
+    z, other = noisy(model, 1), noisy(model, 1)
+    other[..., 1:, 1:] += 1  # another picture, but for the first row and column
+    other[..., 0, :], other[..., :, 0] = z[..., 0, :], z[..., :, 0]
+    every = range(1, model.depth + 1)
+    usual = model.states(z, 10, [model.depth])[model.depth]
+    with model.identity_attention(every):
+        alone, beside = (model.states(x, 10, [model.depth])[model.depth] for x in (z, other))
+    assert torch.equal(alone[:, 0], beside[:, 0])  # the first token does not see the others
+    assert not torch.equal(alone, usual)
+    assert torch.equal(model.states(z, 10, [model.depth])[model.depth], usual)
+
+
+def test_guidance_pushes_away_from_the_estimate_without_structure(monkeypatch):
+    model, seen = tiny.dit(), {}
+    predict = DiT.predict
+
+    def kept(self, z, timestep, previous=None):
+        """Calls in order: at 999 plain, or plain and perturbed; then at 0."""
+        clean = predict(self, z, timestep, previous)
+        seen.setdefault(timestep, []).append((z, clean))
+        return clean
+
+    monkeypatch.setattr(DiT, "predict", kept)
+    for guidance in (0.0, 2.0):
+        sample(model, 2, steps=2, guidance=guidance, perturbed=[1, 2])
+    (_, clean), (_, again), (_, without) = seen[999]
+    (unguided, _), (guided, _) = seen[0]
+    assert torch.equal(clean, again) and not torch.allclose(clean, without)
+    (alpha, sigma), (later_alpha, later_sigma) = (model.schedule.alpha_sigma(t) for t in (999, 0))
+    gone = 1 - (alpha * later_sigma / (later_alpha * sigma)) ** 2
+    torch.testing.assert_close(
+        guided - unguided, later_alpha * gone * 2 * (clean - without), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_block_is_the_sum_of_what_its_taps_show():

@@ -4,6 +4,7 @@ N images, C latent channels, H W latent size, T tokens, D width.
 """
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -136,6 +137,19 @@ class DiT(Backbone):
         noise = self(z, torch.full((len(z),), timestep, device=self.device))[:, : z.shape[1]]
         return (z - sigma * noise) / alpha
 
+    @contextmanager
+    def identity_attention(self, blocks):
+        """Inside this context, tokens of these blocks (b from 1) attend to themselves alone."""
+        layers = [self.blocks[self.check_block(block) - 1].attn1 for block in blocks]
+        usual = [layer.processor for layer in layers]
+        try:
+            for layer in layers:
+                layer.set_processor(_values_alone)
+            yield
+        finally:
+            for layer, processor in zip(layers, usual, strict=True):
+                layer.set_processor(processor)
+
     @classmethod
     def from_official(cls, state, *, heads):
         """Build the model of a published DiT checkpoint.
@@ -185,6 +199,11 @@ class DiT(Backbone):
         )
         model.load_state_dict(_from_diffusers_names(network.state_dict()))
         return model.eval()
+
+
+def _values_alone(layer, tokens, **_):
+    """What an attention layer puts out where its map is the identity."""
+    return layer.to_out[0](layer.to_v(tokens))
 
 
 class _PassThrough(nn.Module):
