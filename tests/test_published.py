@@ -1,10 +1,11 @@
 """The paper's own models, from files in the layouts that their authors publish, with random weights."""
 
 import numpy as np
+import official
 import pytest
 import tiny
 import torch
-from diffusers import AutoencoderKL, DiTTransformer2DModel
+from diffusers import DiTTransformer2DModel
 from PIL import Image
 from torch.nn import functional
 
@@ -12,38 +13,6 @@ from difffeat import backbones
 from difffeat.backbones import autoencoder, published
 from difffeat.backbones.dit import DiT, square
 from difffeat.backbones.plaid import Plaid
-
-
-def official_dit(width, depth, *, side=8, classes=10):
-    """A checkpoint as DiT's authors write it, every tensor random but the fixed positions."""
-    generator = torch.Generator().manual_seed(width + depth)
-    shapes = {
-        "x_embedder.proj": (width, 4, 2, 2),
-        "t_embedder.mlp.0": (width, 256),
-        "t_embedder.mlp.2": (width, width),
-        "final_layer.linear": (32, width),
-        "final_layer.adaLN_modulation.1": (2 * width, width),
-    }
-    for block in range(depth):
-        shapes |= {
-            f"blocks.{block}.{name}": shape
-            for name, shape in {
-                "attn.qkv": (3 * width, width),
-                "attn.proj": (width, width),
-                "mlp.fc1": (4 * width, width),
-                "mlp.fc2": (width, 4 * width),
-                "adaLN_modulation.1": (6 * width, width),
-            }.items()
-        }
-    state = {}
-    for name, shape in shapes.items():
-        state[f"{name}.weight"] = torch.randn(shape, generator=generator) * np.prod(shape[1:]) ** -0.5
-        state[f"{name}.bias"] = 0.1 * torch.randn(shape[0], generator=generator)
-    state["y_embedder.embedding_table.weight"] = torch.randn(classes + 1, width, generator=generator)
-    state["pos_embed"] = DiT(
-        channels=4, side=side, patch=2, width=width, depth=1, heads=1, classes=1
-    ).transformer.pos_embed.pos_embed.clone()
-    return state
 
 
 def plain_forward(state, z, t, heads):
@@ -75,18 +44,9 @@ def plain_forward(state, z, t, heads):
         yield x
 
 
-def small_autoencoder():
-    torch.manual_seed(0)
-    blocks = {
-        f"{way}_block_types": (f"{way.title()}{kind}Block2D",) * 4
-        for way, kind in (("down", "Encoder"), ("up", "Decoder"))
-    }
-    return AutoencoderKL(**blocks, block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4)
-
-
 @pytest.fixture
 def vae(tmp_path):
-    small_autoencoder().save_pretrained(tmp_path / "vae")
+    official.autoencoder().save_pretrained(tmp_path / "vae")
     return tmp_path / "vae"
 
 
@@ -102,7 +62,7 @@ def images():
 @pytest.mark.parametrize(("width", "depth", "heads"), [(32, 2, 2), (48, 3, 3), (96, 2, 8), (1152, 1, 16)])
 @torch.inference_mode()
 def test_an_official_checkpoint_gives_the_published_tokens(tmp_path, vae, width, depth, heads):
-    state = official_dit(width, depth)
+    state = official.dit_checkpoint(width, depth)
     torch.save(state, tmp_path / "DiT-XL-2-256x256.pt")
     model = backbones.load("dit-xl-2-256", folder=tmp_path, heads=heads)
     assert (model.width, model.depth, model.latent_shape) == (width, depth, (4, 8, 8))
@@ -117,7 +77,7 @@ def test_an_official_checkpoint_gives_the_published_tokens(tmp_path, vae, width,
 
 @torch.inference_mode()
 def test_a_diffusers_folder_gives_the_same_as_the_official_file(tmp_path, vae, images):
-    state = official_dit(32, 2)
+    state = official.dit_checkpoint(32, 2)
     ours = DiT.from_official(state, heads=2)
     network = DiTTransformer2DModel(
         num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=2,
@@ -152,7 +112,7 @@ def test_blocks_that_do_not_share_their_conditioning_are_refused():
 
 
 def test_the_untrained_copy_has_the_shape_and_the_autoencoder_of_the_trained(tmp_path, vae, images):
-    torch.save(official_dit(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    torch.save(official.dit_checkpoint(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
     trained, untrained, again = (
         backbones.load("dit-xl-2-256", flag, folder=tmp_path, heads=2) for flag in (True, False, False)
     )
@@ -167,7 +127,7 @@ def test_what_is_missing_is_named_with_the_command_that_gets_it(tmp_path):
         backbones.load("dit-xl-2-256", folder=tmp_path)
     with pytest.raises(FileNotFoundError, match="noise_schedule.pt.*data_prep.fetch plaid-1b"):
         backbones.load("plaid-1b", folder=tmp_path)
-    torch.save(official_dit(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    torch.save(official.dit_checkpoint(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
     with pytest.raises(ValueError, match="32 wide"):
         backbones.load("dit-xl-2-256", folder=tmp_path)
     with pytest.raises(FileNotFoundError, match="data_prep.fetch sd-vae-ft-mse"):
@@ -194,7 +154,7 @@ def test_framings(images):
 
 @torch.inference_mode()
 def test_latents_are_the_scaled_mean_or_a_sample_that_the_pixels_decide():
-    network = small_autoencoder()
+    network = official.autoencoder()
     pixels = torch.rand(3, 3, 32, 32) * 2 - 1
     moments = network.eval().encode(pixels).latent_dist
     torch.testing.assert_close(autoencoder.Autoencoder(network).encode(pixels), 0.18215 * moments.mean)
@@ -213,21 +173,9 @@ def test_latents_are_the_scaled_mean_or_a_sample_that_the_pixels_decide():
 
 @pytest.fixture
 def plaid_files(tmp_path):
-    """The four files of a Plaid with random weights, and its tokenizer."""
-    model, folder = tiny.plaid(width=32, depth=3), tmp_path / "weights"
-    folder.mkdir()
-    state = model.state_dict()
-    schedule = {name: state[f"schedule.{name}"] for name in ("W1", "b1", "W2")}
-    bounds = {name: state[f"schedule.{name}"] for name in ("gamma_0", "gamma_1")}
-    network = {
-        name: value for name, value in state.items() if name.split(".")[0] not in ("schedule", "matrix")
-    }
-    network["rotary_emb.inv_freq"] = torch.zeros(8)  # half of a head's size, of which there are two
-    for name, content in zip(
-        published.PLAID_FILES, (schedule, bounds, {"matrix": state["matrix"]}, network), strict=True
-    ):
-        torch.save(content, folder / name)
-    model.tokenizer.save(str(tmp_path / published.TOKENIZER))
+    """The files of a Plaid with random weights, and its tokenizer."""
+    model = tiny.plaid(width=32, depth=3)
+    official.write_plaid(model, tmp_path)
     return model, tmp_path
 
 
@@ -281,13 +229,13 @@ def test_models_with_random_weights_need_no_files(monkeypatch, tmp_path):
 
 
 def test_the_hash_follows_all_that_decides_features(tmp_path, vae):
-    torch.save(official_dit(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    torch.save(official.dit_checkpoint(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
 
     def sha(**options):
         return backbones.load("dit-xl-2-256", folder=tmp_path, heads=2, **options).sha256
 
     torch.manual_seed(1)
-    other = small_autoencoder()
+    other = official.autoencoder()
     torch.nn.init.normal_(other.encoder.conv_in.weight)
     other.save_pretrained(tmp_path / "other")
     hashes = [sha(), sha(posterior="sample"), sha(framing="whole"), sha(precision="bfloat16")]

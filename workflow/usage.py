@@ -9,14 +9,15 @@ COLUMNS = ["page", "seconds", "peak GB", "on"]
 
 
 def main(profile):
-    """Print a row per page; an extraction that was shared stands there once more, as its last shard ran."""
+    """Print a row per page, and one for each shard of an extraction."""
     rows = []
-    for folder in (Path("build/shards", profile), Path("build/results", profile)):
+    for folder in (*Path("build/shards", profile).glob("*-of-*/*"), Path("build/results", profile)):
+        shard = f", shard {folder.parent.name}" if folder.parts[1] == "shards" else ""
         for name, page in claims.read_all(folder).items():
-            kind = " (a shard)" if folder.parts[1] == "shards" else ""
             run = page.run
             on = run.get("gpu") or f"{run['threads']} threads of {run['processor']}"
-            rows.append([name + kind, f"{run['seconds']:.0f}", f"{run['peak_gb']:.1f}", on])
+            memory = f"{run['peak_gb']:.1f}" + f" + {run['gpu_peak_gb']:.1f} GPU" * ("gpu" in run)
+            rows.append([name + shard, f"{run['seconds']:.0f}", memory, on])
     if not rows:
         sys.exit(f"nothing of {profile} has run here: make book PROFILE={profile}")
     for row in [COLUMNS, ["---"] * len(COLUMNS), *sorted(rows)]:
