@@ -51,11 +51,12 @@ def floor(name, grid):
 
 
 def gains(name, grid, found):
-    """How many times each floor's metric the best point has: `<name>_over_<floor>`."""
+    """How many times each floor's metric the best point has: `<name>_over_<floor>`; none for a floor of 0."""
     best, _ = grid.at(*grid.best)
     return [
         Result(f"{name}_over_{floor.name.replace(' ', '_')}", best / floor.value, metric="ratio", unit="")
         for floor in found
+        if floor.value
     ]
 
 
