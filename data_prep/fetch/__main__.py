@@ -54,10 +54,10 @@ def _parser():
 def _overview():
     sources, profiles = known()
     for name, source in sources.items():
-        print(f"{name:<15}{show_size(source.size):>9}  {source.what}")
+        print(f"{name:<21}{show_size(source.size):>9}  {source.what}")
     print("\nSeveral at once:")
     for name, names in profiles.items():
-        print(f"{name:<15}{', '.join(names)}")
+        print(f"{name:<21}{', '.join(names)}")
     print("\nFiles, licences and addresses: --list and names. To get them: names.")
 
 
