@@ -36,15 +36,15 @@ $(INSTALLED):
 	touch $@
 
 book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
-	snakemake --workflow-profile workflow/profiles/$(RUN) --config profile=$(PROFILE) \
+	snakemake --workflow-profile workflow/profiles/$(RUN) --config profile="$(PROFILE)" \
 	  || { [ -z "$$(ls -A .snakemake/locks 2>/dev/null)" ] || echo "If no other run is at work: make unlock"; exit 1; }
 	@echo "The book is ready: open book/_build/html/index.html in a browser."
 
 plan: $(INSTALLED)  ## what PROFILE lacks and takes: passes, disk, hours on a GPU; needs no data
-	@python workflow/plan.py $(PROFILE) $(GPU)
+	@python workflow/plan.py "$(PROFILE)" $(GPU)
 
 usage: $(INSTALLED)  ## what each page of the last run of PROFILE took: seconds and memory
-	@python workflow/usage.py $(PROFILE)
+	@python workflow/usage.py "$(PROFILE)"
 
 # Pages recorded from real data are held to their outputs where the data are.
 RECORDED := $(if $(DIFFFEAT_REFERENCE),,--ignore=notebooks/recorded)
@@ -62,10 +62,10 @@ record: $(INSTALLED)  ## run the pages on real data again; DIFFFEAT_REFERENCE na
 	python workflow/keep.py coco-lists
 
 keep: $(INSTALLED)  ## take the outputs and results of the last run over into notebooks/, results/ and README.md
-	python workflow/keep.py $(PROFILE)
+	python workflow/keep.py "$(PROFILE)"
 
 unlock: $(INSTALLED)  ## after a run that was killed outright
 	snakemake --workflow-profile workflow/profiles/$(RUN) --unlock
 
 clean:  ## remove the book and what a run of PROFILE made, but not the cache
-	rm -rf book/_build book/notebooks book/static/mathjax build/test build/{notebooks,results,shards,log}/$(PROFILE)
+	rm -rf book/_build book/notebooks book/static/mathjax build/test build/{notebooks,results,shards,log}/$(basename $(notdir $(PROFILE)))

@@ -113,7 +113,8 @@ def _coco(
 
 def _coco_sample(folder):
     """Part of COCO's val images, written in COCO's own layout on the first call; see `coco_sample`."""
-    written = cache_root() / "coco-sample"
+    sources = [_stamp(path) for path in coco_sample.sources(ROOT / folder)]
+    written = cache_root() / "coco-sample" / _key(coco_sample.PARTS, sources)
     instances = [written / "annotations" / f"instances_{part}.json" for part in PARTS]
     if not _there(instances):
         with only_writer(written):

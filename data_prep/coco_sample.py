@@ -26,8 +26,14 @@ PARTS = {
 }  # images of each part, in the order of the index; None: the rest
 
 
+def sources(folder) -> list[Path]:
+    """The files that the sample is written from."""
+    files = ("coco_val2014_images/images.tar", "coco_val2014_images/index.tsv", "coco2014/categories.txt")
+    return [there(Path(folder) / name, "a file of the sample of MS-COCO") for name in files]
+
+
 def write(folder, out):
-    """Write the sample in COCO's layout; parts that are there already stay.
+    """Write the sample in COCO's layout, all parts anew.
 
     Parameters
     ----------
@@ -45,12 +51,11 @@ def write(folder, out):
     ValueError
         If a line of the index has not five cells, or the archive is damaged or unsafe.
     """
-    folder, out = Path(folder), Path(out)
-    names = list(listed(there(folder / "coco2014" / "categories.txt", "the names of COCO's categories")))
-    rows = _index(folder / "coco_val2014_images" / "index.tsv")
+    (images, index, categories), out = sources(folder), Path(out)
+    names, rows = list(listed(categories)), _index(index)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as unpacked:
-        unpack([there(folder / "coco_val2014_images" / "images.tar", "the images")], unpacked)
+        unpack([images], unpacked)
         first = 0
         for part, count in PARTS.items():
             taken = rows[first : first + count if count else None]

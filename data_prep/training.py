@@ -86,7 +86,9 @@ class Muon:
         return [optimizer.state_dict() for optimizer in self.optimizers]
 
     def load_state_dict(self, states):
-        """Go on from what a checkpoint kept."""
+        """Go on from what a checkpoint kept; ValueError if it was another optimizer's."""
+        if not isinstance(states, list):
+            raise ValueError("the checkpoint is of another optimizer: delete it, or name another --run")
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict(state)
 

@@ -114,7 +114,8 @@ def record(p, *results, cache=(), dataset=None) -> Page:
     """Write what a notebook measured to `results/<profile>/<notebook>.json`, and glue it for prose to cite.
 
     In a notebook every result is glued under its id (rounded as it is shown, percentages as fractions: cite
-    it with the format .1%), as text with its interval under `<id>_text`, its status under `<id>_status`.
+    it with the format .1%), as text with its interval under `<id>_text`, its status under `<id>_status`, and
+    what it is under `<id>_of`, as in "mAP on scenes".
 
     Parameters
     ----------
@@ -248,5 +249,6 @@ def _glue(page):
     for result in page.results:
         glue(result.id, rounded(result.value, result.unit, result.digits), display=False)
         glue(f"{result.id}_text", result.text, display=False)
+        glue(f"{result.id}_of", f"{result.metric} on {page.dataset}", display=False)
         if result.status:
             glue(f"{result.id}_status", result.status, display=False)

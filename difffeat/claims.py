@@ -92,7 +92,10 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
     by = measure(getattr(measured[0], "metric", "mAP")).name
     text, metric = (said.replace("mAP", by) for said in (claim.text, claim.metric))
     about = dict(id=claim.id, what=text, metric=metric, unit=claim.unit)
-    about |= dict(paper=_published(claim, table), seeds=tuple(seeds), draws=len(arrays[0].draws))
+    published = _published(claim, table)
+    if metric != claim.metric:  # the paper's number is of mAP
+        published = published._replace(value=None)
+    about |= dict(paper=published, seeds=tuple(seeds), draws=len(arrays[0].draws))
     try:
         verdict = claim.test(*arrays, **options)
     except TooFewPoints as needs:  # a page run on part of the grid still records what it did measure

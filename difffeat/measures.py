@@ -17,14 +17,12 @@ class Measure:
     Attributes
     ----------
     name : str, as tables and figures print it
-    id : str, end of the ids of its results
     loss : "bce" or "ce", see `probe.fit_grid`
     value : callable of labels and scores; returns (...), fractions
     draws : callable of labels, scores and `draws`, the number of resamples; returns (R, ...)
     """
 
     name: str
-    id: str
     loss: str
     value: Callable
     draws: Callable
@@ -32,11 +30,11 @@ class Measure:
 
 def _accuracy(k):
     value, draws = partial(metrics.top_accuracy, k=k), partial(stats.accuracy_draws, k=k)
-    return Measure(f"top-{k} accuracy", f"top{k}", "ce", value, draws)
+    return Measure(f"top-{k} accuracy", "ce", value, draws)
 
 
 MEASURES = {
-    "mAP": Measure("mAP", "map", "bce", metrics.mean_average_precision, stats.map_draws),
+    "mAP": Measure("mAP", "bce", metrics.mean_average_precision, stats.map_draws),
     "top-1": _accuracy(1),
     "top-5": _accuracy(5),
 }

@@ -25,8 +25,7 @@ def best_point(name, grid, what="", *, paper=None, seeds=()):
 
     Returns
     -------
-    list of Result: `<name>_map` (or `<name>_top1`, as the metric says) with its interval, `<name>_timestep`,
-    `<name>_block`
+    list of Result: `<name>_score` with its interval, `<name>_timestep`, `<name>_block`
     """
     timestep, block = grid.best
     about = dict(paper=paper, seeds=tuple(seeds), draws=len(grid.draws))
@@ -38,7 +37,7 @@ def best_point(name, grid, what="", *, paper=None, seeds=()):
 
 
 def floors(found):
-    """Floors as results: `floor_<name>_map`, or the id of their metric."""
+    """Floors as results: `floor_<name>_score`."""
     return [
         _measured(f"floor_{floor.name.replace(' ', '_')}", floor.metric, floor.value, floor.interval)
         for floor in found
@@ -78,7 +77,7 @@ def mean_of(grid):
 
 
 def mean_result(name, grid, what, *, paper=None, seeds=()):
-    """The metric averaged over the points of a grid, as a result: `<name>_map`, or the id of the metric."""
+    """The metric averaged over the points of a grid, as a result: `<name>_score`."""
     value, draws = mean_of(grid)
     about = dict(paper=paper, seeds=tuple(seeds), draws=len(draws))
     return _measured(name, grid.metric, float(value), stats.percentiles(draws), what, **about)
@@ -141,8 +140,7 @@ def searches(found):
 
 def _measured(name, metric, value, interval, what="", **about):
     """A value of a metric as a result."""
-    by = measures.measure(metric)
-    return Result(f"{name}_{by.id}", value, interval, what, metric=by.name, **about)
+    return Result(f"{name}_score", value, interval, what, metric=measures.measure(metric).name, **about)
 
 
 def _point(point):

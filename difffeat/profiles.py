@@ -61,7 +61,7 @@ class Parameters(SimpleNamespace):
     models : dict of backbone to how the profile loads it, empty for those it does not speak of
     root : Path, the project
     cache : Path, `cache/<profile>`; the environment variable DIFFFEAT_CACHE replaces `cache`
-    dataset : str, the name of the data set, as `Split.dataset` has it: the paper's numbers go by it
+    dataset : str, the data setting `dataset`, else the reader: the paper's numbers go by it
     results : Path, `results/<profile>`; the environment variable DIFFFEAT_RESULTS replaces `results`
     """
 
@@ -96,6 +96,8 @@ def load(name):
                 f"unknown profile {str(name)!r}: there are {', '.join(known())} (files in {FOLDER}), or give "
                 f"the path of a .yaml file"
             )
+        if path.stem in known() and path.resolve() != (FOLDER / path.name).resolve():
+            raise ValueError(f"{path} would write where the profile {path.stem} does: give it another name")
         if path in files:
             raise ValueError(f"{path.name} extends itself, through {' and '.join(p.name for p in files)}")
         files.append(path)
@@ -158,14 +160,15 @@ def parameters(namespace, notebook):
     given = {name: namespace[name] for name in injected}
     values = {name: namespace[name] for name in defaults} | _set_by(profile, notebook, defaults) | given
     values = {name: _checked(name, value, defaults[name]) for name, value in values.items()}
-    data = _expanded(profile.data, profile.name)
+    given_name = str(namespace["profile"])
+    data = _expanded(profile.data, given_name)
     return Parameters(
         **values,
         notebook=notebook,
         parameters=values,
         data=data,
         dataset=data.get("dataset") or data.get("reader") or profile.name,
-        models=defaultdict(dict, _expanded(profile.models, profile.name)),
+        models=defaultdict(dict, _expanded(profile.models, given_name)),
         root=ROOT,
         cache=cache_root() / profile.name,
         results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,

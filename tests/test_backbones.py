@@ -298,6 +298,8 @@ def test_identity_attention_keeps_tokens_apart_and_is_gone_afterwards():
     assert torch.equal(alone[:, 0], beside[:, 0])  # the first token does not see the others
     assert not torch.equal(alone, usual)
     assert torch.equal(model.states(z, 10, [model.depth])[model.depth], usual)
+    with pytest.raises(ValueError, match="block 0 is the embedding"), model.identity_attention([0]):
+        pass
 
 
 def test_guidance_pushes_away_from_the_estimate_without_structure(monkeypatch):

@@ -58,13 +58,11 @@ def test_one_class_a_sample_is_measured_by_accuracy(splits, root):
     assert measured.test[0, 1, 2] == pytest.approx(hits.mean())
     assert measured.draws[:, 1, 2].mean() == pytest.approx(hits.mean(), abs=0.05)
     five = grid.measure(one, model, root=root, metric="top-5", **POINTS, **QUICK)
-    assert (five.test >= measured.test).all()
+    assert (five.test == 1).all()  # of three classes
     commonest = np.bincount(classes["train"]).argmax()
     floor = floors.label_frequency(one, "top-1")
     assert floor.value == pytest.approx((classes["test"] == commonest).mean())
-    with pytest.raises(
-        ValueError, match="has 2 labels: measure mAP|has 0 labels: measure mAP|labels: measure"
-    ):
+    with pytest.raises(ValueError, match=r"sample \d+ has [023] labels: measure mAP"):
         grid.measure(splits, model, root=root, metric="top-1", **POINTS, **QUICK)
     with pytest.raises(ValueError, match="unknown metric 'accuracy'; there are mAP, top-1, top-5"):
         grid.measure(one, model, root=root, metric="accuracy", **POINTS, **QUICK)

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import data_prep
 from difffeat import profiles
 from difffeat.profiles import ROOT
 
@@ -165,6 +166,24 @@ def test_a_profile_sets_only_parameters_that_some_notebook_takes(name):
     profile = profiles.load(name)
     assert profile.parameters.keys() <= declared
     assert profile.notebooks.keys() <= {path.stem for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("name", sorted(set(profiles.known()) - {"coco-lists"}))
+def test_a_profile_gives_its_reader_only_settings_that_it_takes(name, tmp_path):
+    data = profiles.load(name).data
+    absent = {key: tmp_path / "nothing" if key == "folder" else value for key, value in data.items()}
+    if name != "scenes":
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            data_prep.splits(absent)
+
+
+def test_a_run_says_what_it_took():
+    page = runpy.run_path(str(ROOT / "workflow" / "compile_book.py"))
+    run = dict(seconds=41.2, peak_gb=0.93, processor="AMD EPYC", threads=2, date="2026-11-21")
+    assert list(page["took"](run)) == ["2026-11-21, 41 s and 0.9 GB on 2 threads of AMD EPYC"]
+    on_gpu = run | dict(seconds=9000, gpu="NVIDIA H100", gpu_peak_gb=5.14)
+    assert list(page["took"](on_gpu)) == ["2026-11-21, 2.5 h and 0.9 GB on NVIDIA H100 (5.1 GB there)"]
+    assert list(page["took"]({})) == []
 
 
 def test_the_readme_shows_the_stored_results():

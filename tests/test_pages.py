@@ -25,21 +25,25 @@ def test_the_best_point_is_that_of_val_with_the_number_of_test(grid):
     value, timestep, block = pages.best_point(
         "image_best", grid, "best", paper=paper.best(5, "image"), seeds=[0]
     )
-    assert (value.id, timestep.id, block.id) == ("image_best_map", "image_best_timestep", "image_best_block")
+    assert (value.id, timestep.id, block.id) == (
+        "image_best_score",
+        "image_best_timestep",
+        "image_best_block",
+    )
     assert (value.value, timestep.value, block.value) == (0.48, 100, 8)
     assert value.interval == pytest.approx((0.461, 0.499)) and value.draws == 101
     assert pages.at_best(grid)[0] == 0.48 and np.array_equal(pages.at_best(grid)[1], grid.draws[:, 1, 1])
 
 
 def test_the_mean_of_a_grid_is_over_its_points(grid):
-    result = pages.mean_result("all_map", grid, "mean")
+    result = pages.mean_result("all", grid, "mean")
     assert result.value == pytest.approx(np.mean([0.6, 0.4, 0.35, 0.48]))
     assert result.interval[0] < result.value < result.interval[1]
 
 
 def test_floors_and_gains(grid):
     found = [Floor("raw pixels", 0.24, Interval(0.2, 0.3)), pages.floor("untrained copy", grid)]
-    assert [result.id for result in pages.floors(found[:1])] == ["floor_raw_pixels_map"]
+    assert [result.id for result in pages.floors(found[:1])] == ["floor_raw_pixels_score"]
     gains = {result.id: result.value for result in pages.gains("image", grid, found)}
     assert gains == {"image_over_raw_pixels": pytest.approx(2.0), "image_over_untrained_copy": 1.0}
 

@@ -90,6 +90,10 @@ def test_a_profile_extends_another_and_may_lie_anywhere(coco, tmp_path):
     assert profile.parameters == {"blocks": [8, 12], "rate": 2.0}
     p = run(DECLARED, f'# Parameters\nprofile = "{own}"\n')
     assert (p.blocks, p.rate, p.results.name) == ([8, 12], 2.0, "mine")
+    twin = tmp_path / "coco.yaml"
+    twin.write_text("shards: 1\n")
+    with pytest.raises(ValueError, match="would write where the profile coco does: give it another name"):
+        profiles.load(str(twin))
     (profiles.FOLDER / "coco.yaml").write_text(f"extends: {own}\n")
     with pytest.raises(ValueError, match=r"mine.yaml extends itself, through mine.yaml and coco.yaml"):
         profiles.load(str(own))

@@ -134,3 +134,13 @@ def test_mean_and_std_over_seeds():
 def test_wrong_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_accuracy_of_draws_is_that_of_the_resampled_images():
+    generator = np.random.default_rng(4)
+    labels, scores = np.eye(5, dtype=int)[generator.integers(5, size=30)], generator.normal(size=(2, 30, 5))
+    found = stats.accuracy_draws(labels, scores, k=2, draws=20, seed=3)
+    images = np.random.default_rng(3)
+    for draw in range(20):
+        rows = images.integers(30, size=30)
+        assert found[draw] == pytest.approx(metrics.top_accuracy(labels[rows], scores[:, rows], 2))

@@ -164,25 +164,23 @@ def by_option(arguments):
     return found
 
 
-@pytest.mark.parametrize("profile", ["coco", "scenes"])
-def test_each_shard_is_a_job_of_its_own_with_one_gpu(project, profile):
+@pytest.mark.parametrize(("profile", "gpu"), [("coco", 1), ("scenes", 0), ("coco-smoke", 0)])
+def test_each_shard_is_a_job_of_its_own_and_what_needs_a_gpu_asks_for_one(project, profile, gpu):
+    """A model that the profile puts on a GPU is loaded there by every page that takes it."""
     jobs, n = planned(project, profile), profiles.load(profile).shards
     for page in EXTRACTIONS:
         shards = [job for job in jobs if job["rule"] == f"{page}_shard"]
         assert sorted(int(job["i"]) for job in shards) == list(range(1, n + 1))
         assert {job["n"] for job in shards} == {str(n)}
-        assert all(asked(job) == SLURM["default-resources"] | {"gpu": 1} for job in shards)
+        assert all(asked(job) == SLURM["default-resources"] | {"gpu": gpu} for job in shards)
 
-    # A model that the profile puts on a GPU is loaded there by every page that loads it.
     others = {job["rule"]: asked(job) for job in jobs if not job["rule"].endswith("_shard")}
-    on_gpu = any(model.get("device") == "cuda" for model in profiles.load(profile).models.values())
-    assert on_gpu == (profile == "coco")
-    assert {"book", *EXTRACTIONS, "40_cost", "90_claims"} <= others.keys()
+    assert {"book", *EXTRACTIONS, "31_search"} <= others.keys()
     for rule, resources in others.items():
         page = ROOT / "notebooks" / f"{rule}.ipynb"
         loads = page.is_file() and "backbones.load(" in page.read_text(encoding="utf-8")
         own = SLURM["set-resources"].get(rule, {})
-        assert resources == SLURM["default-resources"] | {"gpu": int(on_gpu and loads)} | own, rule
+        assert resources == SLURM["default-resources"] | {"gpu": gpu * loads} | own, rule
 
 
 def test_settings_of_a_rule_that_a_profile_does_not_have_do_no_harm(project):
@@ -193,7 +191,9 @@ def test_settings_of_a_rule_that_a_profile_does_not_have_do_no_harm(project):
 
 
 def test_a_failed_shard_is_said_and_is_all_that_runs_again(project, cluster):
-    (project / "notebooks" / "profiles" / "tiny.yaml").write_text("shards: 2\npages: [10_extract_image]")
+    (project / "notebooks" / "profiles" / "tiny.yaml").write_text(
+        "shards: 2\npages: [10_extract_image]\nmodels: {dit-scenes: {device: cuda}}"
+    )
     (project / "workflow" / "compile_book.py").write_text(COMPILER)
     often = ["--slurm-init-seconds-before-status-checks", "1"]
     first = make_book(project, "tiny", *often, path=[cluster])
@@ -227,7 +227,7 @@ def test_a_failed_shard_is_said_and_is_all_that_runs_again(project, cluster):
     assert second.returncode == 0, second.stderr
     jobs = calls(cluster, "sbatch")[2:]
     assert [job["--comment"] for job in jobs] == [shards[1], "rule_10_extract_image"]
-    assert [job.get("--gpus") for job in jobs] == ["1", None]
+    assert [job["--gpus"] for job in jobs] == ["1", "1"]
     assert (project / "book" / "_build" / "html" / "index.html").read_text() == "none"
 
     # Each ran in a job of its own, and wrote where no other writes.

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import nbformat
 
-from difffeat import claims
+from difffeat import claims, profiles
 
 START, END = "<!-- at a glance: written by `make keep` from results/scenes -->\n", "<!-- end -->"
 COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status"]
 
 
 def main(profile):
+    profile = profiles.load(profile).name
     results = Path("results", profile)
     results.mkdir(parents=True, exist_ok=True)
     for result in sorted(Path("build/results", profile).glob("*.json")):

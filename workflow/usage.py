@@ -3,18 +3,19 @@
 import sys
 from pathlib import Path
 
-from difffeat import claims
+from difffeat import claims, profiles
 
 COLUMNS = ["page", "seconds", "peak GB", "on"]
 
 
 def main(profile):
     """Print a row per page, and one for each shard of an extraction."""
-    rows = []
+    rows, profile = [], profiles.load(profile).name
     for folder in (*Path("build/shards", profile).glob("*-of-*/*"), Path("build/results", profile)):
         shard = f", shard {folder.parent.name}" if folder.parts[1] == "shards" else ""
         for name, page in claims.read_all(folder).items():
-            run = page.run
+            if not (run := page.run):  # of a run before this was kept
+                continue
             on = run.get("gpu") or f"{run['threads']} threads of {run['processor']}"
             memory = f"{run['peak_gb']:.1f}" + f" + {run['gpu_peak_gb']:.1f} GPU" * ("gpu" in run)
             rows.append([name + shard, f"{run['seconds']:.0f}", memory, on])

@@ -140,7 +140,9 @@ class DiT(Backbone):
     @contextmanager
     def identity_attention(self, blocks):
         """Inside this context, tokens of these blocks (b from 1) attend to themselves alone."""
-        layers = [self.blocks[self.check_block(block) - 1].attn1 for block in blocks]
+        if 0 in [self.check_block(block) for block in blocks]:
+            raise ValueError(f"block 0 is the embedding and has no attention: give blocks 1 to {self.depth}")
+        layers = [self.blocks[block - 1].attn1 for block in blocks]
         usual = [layer.processor for layer in layers]
         try:
             for layer in layers:

@@ -17,7 +17,8 @@ def sample(backbone, n, *, steps=100, seed=0, guidance=0.0, perturbed=()):
     steps : int in [2, 1000], model calls; their timesteps are evenly spaced from 999 to 0
     seed : int
     guidance : float; with w, an estimate is pushed by w times its distance from that of the same model with
-        identity attention in the `perturbed` blocks, which draws texture without structure (DiT alone)
+        identity attention in the `perturbed` blocks, which draws texture without structure. For DiT; the last
+        estimate, at t = 0, is the model's own.
     perturbed : sequence of int, blocks b from 1
 
     Returns

@@ -148,13 +148,12 @@ def best(number, modality, metric="mAP"):
     return _published(number, metric, _of_modality(number, modality)[metric].idxmax())
 
 
-@cache
 def grid_table(dataset):
     """Number of the table that prints the grids of a data set: 6 for VG500, else 5, of MS-COCO-enhanced.
 
     Parameters
     ----------
-    dataset : str, as `Split.dataset` names it
+    dataset : str, as `profiles.Parameters` names it
     """
     return 6 if dataset == "vg500" else 5
 
@@ -164,7 +163,7 @@ def headline(dataset, modality, metric="mAP"):
 
     Parameters
     ----------
-    dataset : str, as `Split.dataset` names it; where the paper prints nothing of it, MS-COCO-enhanced serves
+    dataset : str, as in `grid_table`; where the paper prints nothing of it, MS-COCO-enhanced serves
     modality : "image", "text" or "fusion"
     metric : str, a name in `measures.MEASURES`
 
@@ -180,6 +179,25 @@ def headline(dataset, modality, metric="mAP"):
     return None
 
 
+def noising(metric="mAP"):
+    """Table 4, means over the grid of text features with either kind of noise, where it is of this metric.
+
+    Parameters
+    ----------
+    metric : str, a name in `measures.MEASURES`
+
+    Returns
+    -------
+    means : dict of "deterministic" and "random" to Published; empty for another metric than mAP
+    t : Published, the paired t test's; None for another metric
+    """
+    if metric != "mAP":
+        return {}, None
+    means = {kind: value(4, "mAP_mean", noising=kind) for kind in ("deterministic", "random")}
+    return means, value(4, "t_value", noising="deterministic")
+
+
+@cache
 def _printed(number):
     """Cells as text, exactly as printed."""
     path = FOLDER / f"table{number:02d}.csv"
