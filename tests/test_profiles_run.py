@@ -5,9 +5,11 @@ Models and data are small, and most data made up; readers, loaders, notebooks an
 
 import json
 import os
+import re
 import subprocess
 import sys
 
+import nbformat
 import numpy as np
 import official
 import pytest
@@ -161,6 +163,19 @@ def run(name, settings, models, folder, pages, **parameters):
     return claims.read_all(folder / "results" / profile.stem)
 
 
+def lacking(page, folder):
+    """What the landing page cites of a page and the executed page does not have: the book would not compile."""
+    intro = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
+    cited = set(re.findall(rf"{page}\.ipynb::(\w+)", intro))
+    assert cited
+    outputs = [
+        out for cell in nbformat.read(folder / f"{page}.ipynb", 4).cells for out in cell.get("outputs", [])
+    ]
+    return cited - {
+        out.metadata["scrapbook"]["name"] for out in outputs if "scrapbook" in out.get("metadata", {})
+    }
+
+
 def test_coco(tmp_path, models):
     pages = ["00_data", "10_extract_image", "11_extract_text", "20_probe_image_grid", "21_probe_text_grid"]
     pages += ["30_fusion", "31_search"]
@@ -191,6 +206,7 @@ def test_images_of_one_class(name, write, tmp_path, models):
     best = page["image_best_score"]
     assert best.metric == "top-1 accuracy" and 0 <= best.value <= 1 and best.paper is None
     assert "accuracy" in page["image_unimodal_in_block"].what
+    assert not lacking("20_probe_image_grid", tmp_path)
 
 
 def test_ag_news(tmp_path, models):
@@ -200,3 +216,4 @@ def test_ag_news(tmp_path, models):
     assert best.value == page["text_original_score"].value  # no topic is written into a text
     assert page["text_deterministic_beats_random"].paper.value is None  # Table 4 is of mAP
     assert page["text_random_score"].paper is None
+    assert not lacking("21_probe_text_grid", tmp_path)
