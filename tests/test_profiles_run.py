@@ -164,7 +164,7 @@ def run(name, settings, models, folder, pages, **parameters):
 
 
 def lacking(page, folder):
-    """What the landing page cites of a page and the executed page does not have: the book would not compile."""
+    """What the landing page cites and the executed page does not have: the book would not compile."""
     intro = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
     cited = set(re.findall(rf"{page}\.ipynb::(\w+)", intro))
     assert cited
