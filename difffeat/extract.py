@@ -26,7 +26,7 @@ from difffeat._files import only_writer
 from difffeat._progress import bar
 from difffeat.datasets import BrokenImage, Split
 
-POOLINGS = ("mean", "real")
+POOLINGS = ("mean", "real", "unpadded")
 
 
 def recipe(
@@ -49,7 +49,8 @@ def recipe(
     timesteps : ints in [0, 1000), larger is noisier
     noising : "random", "mean" or "ddim", see `schedule.noised`
     seed : int, of the noise; it is drawn per sample from (seed, id) and the same at all timesteps
-    pooling : "mean" over all tokens, or "real", over those that are not padding (text only).
+    pooling : "mean" over all tokens; for text also "real", over those that are not padding, and "unpadded",
+        the same of a model that is not shown the padding, as if each text ran alone at its own length.
         The paper averages over tokens and does not speak of padding; its text model has no mask.
     condition : int, the timestep the model is told if it is not the one of the noise
 
@@ -65,8 +66,10 @@ def recipe(
     for name, value, known in (("pooling", pooling, POOLINGS), ("noising", noising, schedule.NOISINGS)):
         if value not in known:
             raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
-    if pooling == "real" and backbone.modality != "text":
-        raise ValueError("pooling 'real' leaves out padding, which only text has; use 'mean'")
+    if pooling != "mean" and backbone.modality != "text":
+        raise ValueError(f"pooling {pooling!r} leaves out padding, which only text has; use 'mean'")
+    if pooling == "unpadded" and noising == "ddim":
+        raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
     if backbone.sha256 == "none":
         raise ValueError(
             "the backbone has no hash of its weights: features of others could pass for its own; set `sha256`"
@@ -286,16 +289,30 @@ class _Run:
             noise = schedule.noise(plan["seed"], ids, latents.z.shape[1:])
         for timestep in plan["timesteps"]:
             pooled = {block: np.empty((n, self.backbone.width), np.float32) for block in plan["blocks"]}
-            for lo in range(0, n, self.batch_size):
-                rows = slice(lo, min(lo + self.batch_size, n))
+            for rows, shown in self._batches(latents, n):
                 z = self._noised(latents.z[rows], timestep, None if noise is None else noise[rows])
-                states = self.backbone.states(z, timestep, plan["blocks"], condition=plan["condition"])
-                mask = latents.mask[rows] if plan["pooling"] == "real" else None
+                mask = None if plan["pooling"] == "mean" else latents.mask[rows]
+                told = {"condition": plan["condition"]}
+                if shown is not None:
+                    z, mask = z[:, :shown], mask[:, :shown]
+                    told["mask"] = mask
+                states = self.backbone.states(z, timestep, plan["blocks"], **told)
                 for block, tokens in states.items():
                     pooled[block][rows] = _pool(tokens, mask)
-                self.advance((rows.stop - lo) / len(plan["timesteps"]))
+                self.advance(len(rows) / len(plan["timesteps"]))
             for block in plan["blocks"]:
                 yield block, timestep, pooled[block]
+
+    def _batches(self, latents, n):
+        """Yield (rows of a batch, tokens it needs); None for all. Without padding, texts go by length."""
+        rows = np.arange(n)
+        unpadded = n and self.plan["pooling"] == "unpadded"
+        lengths = latents.mask.sum(dim=1).numpy() if unpadded else None
+        if unpadded:
+            rows = np.argsort(lengths, kind="stable")
+        for lo in range(0, n, self.batch_size):
+            batch = rows[lo : lo + self.batch_size]
+            yield batch, max(1, int(lengths[batch].max())) if unpadded else None
 
     def _noised(self, z, timestep, noise):
         z = z.to(self.backbone.device)

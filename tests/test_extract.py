@@ -371,6 +371,26 @@ def test_text_pooled_over_all_tokens_or_the_real_ones(plaid, tmp_path):
     np.testing.assert_allclose(real, by_hand, **HALF)
 
 
+def test_unpadded_texts_run_as_if_alone(plaid, tmp_path):
+    """What a text's tokens are does not depend on the batch, on the length cut to, or on padding."""
+    texts = tiny.split(9)
+    empty = replace(texts, captions=("", *texts.captions[1:]))
+    how = {"blocks": [1, 2], "timesteps": [10], "noising": "mean", "pooling": "unpadded"}
+    found = extract.features(empty, plaid, root=tmp_path / "a", **how)
+    other = extract.features(empty, plaid, root=tmp_path / "b", batch_size=4, **how)
+    np.testing.assert_allclose(found.read(2, 10), other.read(2, 10), **HALF)
+    assert not found.read(2, 10)[0].any()
+    z, mask = plaid.latents(list(texts.captions))
+    z = schedule.noised(z, 10, "mean", plaid.schedule)
+    for row in range(1, 9):
+        alone = plaid.states(z[row : row + 1, : int(mask[row].sum())], 10, [2])[2]
+        np.testing.assert_allclose(found.read(2, 10)[row], alone.mean(dim=1)[0].numpy(), **HALF)
+    padded = extract.features(empty, plaid, root=tmp_path / "c", **how | {"pooling": "real"})
+    assert np.abs(padded.read(2, 10)[1:] - found.read(2, 10)[1:]).max() > 0.01  # it does see padding
+    with pytest.raises(ValueError, match="'ddim' runs the model on padded texts"):
+        extract.features(texts, plaid, root=tmp_path, **how | {"noising": "ddim"})
+
+
 def test_condition_is_what_the_model_is_told(images, dit, tmp_path):
     how = {"blocks": [3], "timesteps": [0], "noising": "mean"}
     told = extract.features(images, dit, root=tmp_path, condition=50, **how).read(3, 0)

@@ -119,9 +119,15 @@ class Plaid(Backbone):
         rows = (z.to(self.device) @ self.embeddings.T).argmax(dim=-1).tolist()
         return [self.tokenizer.decode(row[: row.index(end)] if end in row else row) for row in rows]
 
-    def embed(self, z, timesteps):
+    def embed(self, z, timesteps, mask=None):
         """Tokens (N, T, D) on a first pass, without self-conditioning, from an integer clock (N,)."""
-        return self.embed_gamma(z, self.schedule(timesteps.double() / STEPS), torch.zeros_like(z))
+        gamma = self.schedule(timesteps.double() / STEPS)
+        tokens, tables = self.embed_gamma(z, gamma, torch.zeros_like(z))
+        if mask is None:
+            return tokens, tables
+        seen = mask.clone()
+        seen[:, 0] = True  # of an empty text, its first padding: attention over nothing has no value
+        return tokens, (*tables, seen[:, None, None])  # (N, 1, 1, T)
 
     def embed_gamma(self, z, gamma, previous):
         """Tokens (N, T, D) before the first block, and the rotary tables that all blocks share.
@@ -147,7 +153,7 @@ class Plaid(Backbone):
         return tokens.to(self.precision), tables
 
     def run_block(self, index, tokens, context):
-        """Tokens (N, T, D) after one block; context holds the rotary tables."""
+        """Tokens (N, T, D) after one block; context holds the rotary tables, and which tokens are seen."""
         return self.blocks[index](tokens, *context)
 
     def forward(self, z, gamma, previous):
@@ -192,17 +198,18 @@ class PlaidBlock(nn.Module):
             )
         )
 
-    def forward(self, tokens, cosine, sine):
+    def forward(self, tokens, *context):
         """Tokens (N, T, D) to (N, T, D)."""
-        tokens = tokens + self.scale * self.attn_out(self.attend(self.rmsnorm1(tokens.float()), cosine, sine))
+        tokens = tokens + self.scale * self.attn_out(self.attend(self.rmsnorm1(tokens.float()), *context))
         return tokens + self.scale * self.mlp(self.rmsnorm2(tokens.float()))
 
-    def attend(self, tokens, cosine, sine):
-        """Rotary attention of every token to every token, (N, T, D)."""
+    def attend(self, tokens, cosine, sine, seen=None):
+        """Rotary attention of every token to every token, or to those that are seen, (N, T, D)."""
         qkv = self.attn_qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = qkv  # (N, heads, T, D / heads)
         query, key = rotate(query, cosine, sine), rotate(key, cosine, sine)
-        return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        return mixed.transpose(1, 2).flatten(2)
 
 
 def rotary_tables(length, size, device):

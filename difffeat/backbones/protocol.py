@@ -76,16 +76,16 @@ class Backbone(nn.Module):
         """Tokens (N, T, D) after the block with this zero-based index."""
         raise NotImplementedError
 
-    def walk(self, z, timesteps, deepest):
+    def walk(self, z, timesteps, deepest, **shown):
         """Yield (block, tokens, context) for blocks 0 to `deepest`; timesteps (N,), one for each sample."""
-        tokens, context = self.embed(z, timesteps)  # (N, T, D)
+        tokens, context = self.embed(z, timesteps, **shown)  # (N, T, D)
         yield 0, tokens, context
         for block in range(1, deepest + 1):
             tokens = self.run_block(block - 1, tokens, context)  # (N, T, D)
             yield block, tokens, context
 
     @torch.inference_mode()
-    def states(self, z, timestep, blocks, *, condition=None):
+    def states(self, z, timestep, blocks, *, condition=None, mask=None):
         """Tokens at some blocks, in one pass that stops at the deepest of them.
 
         Parameters
@@ -96,6 +96,8 @@ class Backbone(nn.Module):
         condition : int in [0, 1000), optional
             What the model is told instead of `timestep`; for inputs whose noise is not that of their
             timestep.
+        mask : bool Tensor (N, T), optional, of a text model: the tokens that others attend to. Tokens of
+            padding come out too, and mean nothing.
 
         Returns
         -------
@@ -116,7 +118,8 @@ class Backbone(nn.Module):
         timesteps = torch.full((len(z),), told, device=self.device)
         low = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision if low else None, enabled=low):
-            walk = self.walk(z, timesteps, wanted[-1])
+            shown = {} if mask is None else {"mask": mask.to(self.device)}
+            walk = self.walk(z, timesteps, wanted[-1], **shown)
             return {block: tokens for block, tokens, _ in walk if block in wanted}
 
     def check_block(self, block):
