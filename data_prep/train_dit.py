@@ -55,7 +55,7 @@ def parse_arguments():
         help="samples to see in all; may be changed until the decay begins",
     )
     parser.add_argument(
-        "--decay", type=int, default=180_000, help="samples of the final cosine decay of the learning rate"
+        "--decay", type=int, default=200_000, help="samples of the final cosine decay of the learning rate"
     )
     parser.add_argument("--images", type=int, default=60_000, help="scenes drawn for training")
     parser.add_argument("--data-seed", type=int, default=0)
