@@ -9,8 +9,11 @@ import sys
 import time
 
 import pytest
+import torch
 
-from data_prep.training import learning_rate
+from data_prep import train_dit, train_plaid
+from data_prep.training import card_options, learning_rate
+from difffeat.backbones import weights_folder
 
 TINY = "--images 64 --channels 6 --width 16 --depth 2 --heads 2 --batch 8".split()
 TINY += "--save-every 4 --samples 320 --decay 64".split()
@@ -73,3 +76,19 @@ def test_help_names_every_default():
         [sys.executable, "-m", "data_prep.train_dit", "--help"], check=True, capture_output=True, text=True
     )
     assert "samples to see in all" in run.stdout and "(default: 520000)" in run.stdout
+
+
+@pytest.mark.parametrize(("script", "name"), [(train_dit, "dit-scenes"), (train_plaid, "plaid-scenes")])
+def test_the_shipped_weights_are_what_the_defaults_train(script, name, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name])
+    card = json.loads((weights_folder(name) / "card.json").read_text())
+    assert card_options(script.parse_arguments()) == card["options"]
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
+    _train(tmp_path)
+    path = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"optimizer": state["optimizer"][1]}, path)
+    done = subprocess.run(_command(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode and "the checkpoint is of another optimizer: delete it" in done.stderr
