@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from difffeat._figure import (
     ACCENT,
@@ -197,6 +198,9 @@ def losses(series, *, x=None, x_label="epoch", metric="training loss", logarithm
         axes.plot(places[name], values, **style, markevery=(order * every // 4 % every, every), label=name)
     axes.set_yscale("log" if logarithmic else "linear")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if logarithmic:
+        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(xlabel=x_label, ylabel=metric)
     axes.grid(axis="y", color=LIGHT, linewidth=0.6)
