@@ -1,6 +1,7 @@
 """The files that describe the project agree with each other."""
 
 import ast
+import json
 import re
 import runpy
 import tomllib
@@ -184,6 +185,27 @@ def test_a_run_says_what_it_took():
     on_gpu = run | dict(seconds=9000, gpu="NVIDIA H100", gpu_peak_gb=5.14)
     assert list(page["took"](on_gpu)) == ["2026-11-21, 2.5 h and 0.9 GB on NVIDIA H100 (5.1 GB there)"]
     assert list(page["took"]({})) == []
+
+
+def test_usage_prints_what_pages_and_shards_took(tmp_path, monkeypatch, capsys):
+    usage = runpy.run_path(str(ROOT / "workflow" / "usage.py"))["main"]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="nothing of scenes has run here: make book PROFILE=scenes"):
+        usage("scenes")
+    stored = json.loads((ROOT / "results" / "scenes" / "40_cost.json").read_text())
+    run = dict(seconds=41.2, peak_gb=0.93, processor="AMD EPYC", threads=2, date="2026-11-21")
+    took = {
+        "results/scenes": run,
+        "shards/scenes/2-of-4/scenes": run | dict(gpu="NVIDIA H100", gpu_peak_gb=5.14),
+    }
+    for folder, what in took.items():
+        (tmp_path / "build" / folder).mkdir(parents=True)
+        (tmp_path / "build" / folder / "40_cost.json").write_text(json.dumps(stored | {"run": what}))
+    usage("scenes")
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| 40_cost | 41 | 0.9 | 2 threads of AMD EPYC |",
+        "| 40_cost, shard 2-of-4 | 41 | 0.9 + 5.1 GPU | NVIDIA H100 |",
+    ]
 
 
 def test_the_readme_shows_the_stored_results():

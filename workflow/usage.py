@@ -17,7 +17,9 @@ def main(profile):
             if not (run := page.run):  # of a run before this was kept
                 continue
             on = run.get("gpu") or f"{run['threads']} threads of {run['processor']}"
-            memory = f"{run['peak_gb']:.1f}" + f" + {run['gpu_peak_gb']:.1f} GPU" * ("gpu" in run)
+            memory = f"{run['peak_gb']:.1f}"
+            if "gpu" in run:
+                memory += f" + {run['gpu_peak_gb']:.1f} GPU"
             rows.append([name + shard, f"{run['seconds']:.0f}", memory, on])
     if not rows:
         sys.exit(f"nothing of {profile} has run here: make book PROFILE={profile}")
