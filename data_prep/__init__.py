@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+from functools import partial
 
 from data_prep import ag_news, cifar100, coco, coco_sample, table, tiny_imagenet, vg500, voc
 from data_prep._reading import PARTS, check_count, check_parts, with_val
@@ -65,10 +66,8 @@ def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelle
 
     folder = ROOT / folder if folder else cache_root() / "scenes" / "data"
     instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
-    if not _there(instances):
-        with only_writer(folder):
-            if not _there(instances):
-                generate(folder, seed=seed, counts=counts, workers=workers, progress=shown())
+    draw = partial(generate, folder, seed=seed, counts=counts, workers=workers, progress=shown())
+    _made(instances, folder, draw)
     prepared = _prepared(
         folder, "scenes", {part: part for part in PARTS}, caption=caption, unlabelled=unlabelled
     )
@@ -116,10 +115,7 @@ def _coco_sample(folder):
     sources = [_stamp(path) for path in coco_sample.sources(ROOT / folder)]
     written = cache_root() / "coco-sample" / _key(coco_sample.PARTS, sources)
     instances = [written / "annotations" / f"instances_{part}.json" for part in PARTS]
-    if not _there(instances):
-        with only_writer(written):
-            if not _there(instances):
-                coco_sample.write(ROOT / folder, written)
+    _made(instances, written, partial(coco_sample.write, ROOT / folder, written))
     return _coco(written, parts={part: part for part in PARTS})
 
 
@@ -139,12 +135,12 @@ def _prepared(folder, dataset, parts, **how):
 def _once(folder, settings, sources, read):
     """What `read()` makes of these sources with these settings, kept as files: it may take a minute."""
     kept = folder / "prepared" / _key(*settings, [_stamp(path) for path in sources])
-    wanted = [kept / f"{part}.json" for part in PARTS]
-    if not _there(wanted):
-        with only_writer(kept):
-            if not _there(wanted):
-                for split in read().values():
-                    split.save(kept)
+
+    def save():
+        for split in read().values():
+            split.save(kept)
+
+    _made([kept / f"{part}.json" for part in PARTS], kept, save)
     return {part: load(kept, part) for part in PARTS}
 
 
@@ -162,6 +158,14 @@ def _read(folder, dataset, parts, caption, unlabelled, with_images=True, validat
 
 def _annotations(folder, stem):
     return [folder / "annotations" / f"{kind}_{stem}.json" for kind in ("instances", "captions")]
+
+
+def _made(wanted, folder, make):
+    """Call `make` unless its last files are there; of several processes one makes them, the others wait."""
+    if not _there(wanted):
+        with only_writer(folder):
+            if not _there(wanted):
+                make()
 
 
 def _there(paths):

@@ -19,11 +19,8 @@ from data_prep._reading import listed, text_lines, there
 from data_prep.fetch.unpack import unpack
 from difffeat._files import write_whole
 
-PARTS = {
-    "train": 900,
-    "val": 200,
-    "test": None,
-}  # images of each part, in the order of the index; None: the rest
+# Images of each part, in the order of the index; None takes the rest.
+PARTS = {"train": 900, "val": 200, "test": None}
 
 
 def sources(folder) -> list[Path]:

@@ -20,6 +20,13 @@ def run_taken() -> dict:
     return taken | machine | {"date": datetime.date.today().isoformat()}
 
 
+def machine(run) -> str:
+    """What a page ran on, from what `run_taken` kept: the GPU, or the processor and its threads."""
+    if "gpu" in run:
+        return run["gpu"]
+    return f"{run['threads']} thread{'s' * (run['threads'] > 1)} of {run['processor']}"
+
+
 def peak_gb() -> float:
     """The most memory that this process has had in use, in GB; 0 where the system does not say."""
     try:

@@ -305,14 +305,13 @@ class _Run:
 
     def _batches(self, latents, n):
         """Yield (rows of a batch, tokens it needs); None for all. Without padding, texts go by length."""
-        rows = np.arange(n)
-        unpadded = n and self.plan["pooling"] == "unpadded"
-        lengths = latents.mask.sum(dim=1).numpy() if unpadded else None
-        if unpadded:
+        rows, lengths = np.arange(n), None
+        if n and self.plan["pooling"] == "unpadded":
+            lengths = latents.mask.sum(dim=1).numpy()
             rows = np.argsort(lengths, kind="stable")
         for lo in range(0, n, self.batch_size):
             batch = rows[lo : lo + self.batch_size]
-            yield batch, max(1, int(lengths[batch].max())) if unpadded else None
+            yield batch, None if lengths is None else max(1, int(lengths[batch].max()))
 
     def _noised(self, z, timestep, noise):
         z = z.to(self.backbone.device)

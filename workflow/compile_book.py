@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 
 from difffeat import claims
+from difffeat._run import machine
 from difffeat.profiles import ROOT
 
 STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
@@ -71,7 +72,9 @@ def provenance(path):
 def took(run):
     """When, how long, how much memory and where; nothing for a page recorded before that was kept."""
     if run:
-        yield f"{run['date']}, {duration(run['seconds'])} and {run['peak_gb']:.1f} GB on {machine(run)}"
+        on_gpu = f" ({run['gpu_peak_gb']:.1f} GB there)" if "gpu" in run else ""
+        took = f"{run['date']}, {duration(run['seconds'])} and {run['peak_gb']:.1f} GB"
+        yield f"{took} on {machine(run)}{on_gpu}"
 
 
 def duration(seconds):
@@ -79,14 +82,6 @@ def duration(seconds):
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def machine(run):
-    """The GPU, or the processor with the threads that were used."""
-    if "gpu" in run:
-        return f"{run['gpu']} ({run['gpu_peak_gb']:.1f} GB there)"
-    threads = f"{run['threads']} thread" + "s" * (run["threads"] > 1)
-    return f"{threads} of {run['processor']}"
 
 
 if __name__ == "__main__":

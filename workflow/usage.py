@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from difffeat import claims, profiles
+from difffeat._run import machine
 
 COLUMNS = ["page", "seconds", "peak GB", "on"]
 
@@ -16,11 +17,10 @@ def main(profile):
         for name, page in claims.read_all(folder).items():
             if not (run := page.run):  # of a run before this was kept
                 continue
-            on = run.get("gpu") or f"{run['threads']} threads of {run['processor']}"
             memory = f"{run['peak_gb']:.1f}"
             if "gpu" in run:
                 memory += f" + {run['gpu_peak_gb']:.1f} GPU"
-            rows.append([name + shard, f"{run['seconds']:.0f}", memory, on])
+            rows.append([name + shard, f"{run['seconds']:.0f}", memory, machine(run)])
     if not rows:
         sys.exit(f"nothing of {profile} has run here: make book PROFILE={profile}")
     for row in [COLUMNS, ["---"] * len(COLUMNS), *sorted(rows)]:
