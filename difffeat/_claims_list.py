@@ -38,7 +38,7 @@ class Claim:
 
 
 def _middle(grid, depth):
-    return _shapes.within(grid.mean, grid.draws, np.array(grid.blocks) / depth, 1, 1 / 3, 2 / 3)
+    return _shapes.within(grid, 1, depth, 1 / 3, 2 / 3)
 
 
 def _gain(a, b):
@@ -82,7 +82,7 @@ CLAIMS = (
         "section 3.2 (1), Table 5",
         "best timestep",
         "",
-        lambda grid: _shapes.unimodal(grid.mean, grid.draws, grid.timesteps, 0),
+        lambda grid: _shapes.unimodal(grid, 0),
         _image,
         IMAGE_PAGE,
     ),
@@ -92,7 +92,7 @@ CLAIMS = (
         "section 3.2 (2), Table 5",
         "best block",
         "",
-        lambda grid: _shapes.unimodal(grid.mean, grid.draws, grid.blocks, 1),
+        lambda grid: _shapes.unimodal(grid, 1),
         _image,
         IMAGE_PAGE,
     ),
@@ -112,7 +112,7 @@ CLAIMS = (
         "section 3.2, Table 5",
         "timesteps with the commonest best block",
         "percent",
-        lambda grid: _shapes.same_best(grid.mean, grid.draws, 1),
+        lambda grid: _shapes.same_best(grid, 1),
         _image,
         IMAGE_PAGE,
     ),
@@ -122,7 +122,7 @@ CLAIMS = (
         "section 3.2 (3), Table 5",
         "mAP at the first timestep less that at the last, best block",
         "points",
-        lambda grid: _shapes.monotone(grid.mean, grid.draws, 0, rising=False),
+        lambda grid: _shapes.monotone(grid, 0, rising=False),
         _text,
         TEXT_PAGE,
     ),
@@ -132,7 +132,7 @@ CLAIMS = (
         "section 3.2 (4), Table 5",
         "mAP at the last block less that at the first, best timestep",
         "points",
-        lambda grid: _shapes.monotone(grid.mean, grid.draws, 1, rising=True),
+        lambda grid: _shapes.monotone(grid, 1, rising=True),
         _text,
         TEXT_PAGE,
     ),

@@ -12,11 +12,13 @@ from IPython import get_ipython
 from difffeat._files import write_whole
 from difffeat._format import decimals, rounded, show, show_interval
 from difffeat._run import run_taken
+from difffeat._shapes import Contradiction
 from difffeat.cache import environment
 from difffeat.paper import Published
 
-SCHEMA = 1
+SCHEMA = 2
 DIGITS = 6  # significant digits kept of a float
+OTHER_DATA = "other data"  # status of a number that stands beside the paper's for orientation alone
 # Which of the paper's data sets a split is, by `Split.dataset`: there do numbers compare, not trends alone.
 PAPER_NAMES = {"coco": ("MS-COCO", "MS-COCO-enhanced"), "vg500": ("VG500",), "ag_news": ("AG News",)}
 
@@ -37,6 +39,7 @@ class Result:
     seeds : sequence of int, the seeds it was averaged over
     draws : int, resamples behind the interval
     support, against : shares of draws that decide a claim; None for a number that is no claim
+    contradiction : Contradiction, the comparison that speaks most strongly against a claim, if one does
     status : str, computed: by `check` for a claim, by `record` for a number
     """
 
@@ -51,6 +54,7 @@ class Result:
     draws: int | None = None
     support: float | None = None
     against: float | None = None
+    contradiction: Contradiction | None = None
     status: str = ""
 
     def __post_init__(self):
@@ -157,6 +161,7 @@ def record(p, *results, cache=(), dataset=None) -> Page:
     content = {"schema": SCHEMA} | _kept(asdict(page))
     for result in content["results"]:
         result["paper"] = result["paper"] and Published(*result["paper"])._asdict()
+        result["contradiction"] = result["contradiction"] and Contradiction(*result["contradiction"])._asdict()
     write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     _glue(page)
     return page
@@ -199,7 +204,7 @@ def comparable(dataset, paper) -> bool:
 
 
 def number_status(result, dataset):
-    """A plain number beside the paper's: reproduced within the noise of both, or not run on the paper's data.
+    """A plain number beside the paper's: reproduced within the noise of both, or of other data.
 
     The paper prints no intervals. Its number comes from as many images as ours on the same data, so it gets
     the same half-width, and the difference of the two then has sqrt(2) times that.
@@ -207,7 +212,7 @@ def number_status(result, dataset):
     if result.status or result.paper is None:
         return result
     if not comparable(dataset, result.paper):
-        return replace(result, status=f"not run (needs {result.paper.dataset})")
+        return replace(result, status=OTHER_DATA)
     low, high = result.interval or (result.value, result.value)
     tolerance = max(high - result.value, result.value - low) * 2**0.5 + result.paper.rounding
     near = abs(result.value - result.paper.value) <= tolerance * (1 + 1e-9)
@@ -216,8 +221,8 @@ def number_status(result, dataset):
 
 def _kept(value):
     """As JSON keeps it: plain Python numbers, floats to six significant digits."""
-    if isinstance(value, Published):
-        return Published(*map(_kept, value))
+    if isinstance(value, Published | Contradiction):
+        return type(value)(*map(_kept, value))
     if isinstance(value, Result):
         plain = {name: getattr(value, name) for name in value.__dataclass_fields__}
         return replace(value, **{name: _kept(field) for name, field in plain.items()})
@@ -232,11 +237,12 @@ def _kept(value):
 
 def _result(entry):
     paper = entry.pop("paper")
-    interval = entry.pop("interval")
+    interval, against = entry.pop("interval"), entry.pop("contradiction")
     return Result(
         **entry | {"seeds": tuple(entry["seeds"])},
         interval=interval and tuple(interval),
         paper=paper and Published(**paper),
+        contradiction=against and Contradiction(*(_kept(value) for value in against.values())),
     )
 
 

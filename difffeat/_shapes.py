@@ -1,8 +1,9 @@
 """What shape a measured curve has, where the data can tell: the tests behind the claims.
 
-Letters: R draws, T timesteps, B blocks, n points on a curve, m curves, P pairs. `values` are the measured
-numbers, `draws` the same numbers in R resamples of the data (images, and seeds where there are several): the
-same resample for every point, so that differences may be taken draw by draw.
+Letters: R draws, T timesteps, B blocks, n points on a curve, m curves, P pairs. A grid has `mean`, the measured
+numbers (T, B), and `draws`, the same numbers in R resamples of the data (images, and seeds where there are
+several): the same resample for every point, so that differences may be taken draw by draw. Where its best point
+lies is chosen on other data, if it has any (`choices`).
 
 A claim such as "mAP falls with t" is many comparisons at once, and where two points are equally good, noise
 alone turns about half of them the wrong way. Counting the resamples in which every comparison holds would
@@ -27,8 +28,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from difffeat.stats import percentiles
-
 LEVEL = 0.95
 
 
@@ -36,13 +35,23 @@ class TooFewPoints(ValueError):
     """The grid is too small for a shape to be seen; the message says what it takes."""
 
 
+class Contradiction(NamedTuple):
+    """The comparison that speaks most strongly against a claim: in words, by how much, with its 95 % interval."""
+
+    what: str
+    value: float
+    interval: tuple | None
+
+
 class Verdict(NamedTuple):
-    """What was found: the number that sums it up, its interval, and the shares that decide the status."""
+    """What was found: the number that sums it up, its interval, the shares that decide the status, and the
+    comparison that contradicts the claim, if one does."""
 
     value: float
     interval: tuple | None
     support: float
     against: float
+    contradiction: Contradiction | None = None
 
     @property
     def status(self):
@@ -52,73 +61,143 @@ class Verdict(NamedTuple):
         return "reproduced" if self.support >= LEVEL else "inconclusive"
 
 
-def unimodal(values, draws, points, axis):
+class _Curves:
+    """A grid seen along one axis: n points on each of m curves, with their labels and the best point."""
+
+    def __init__(self, grid, axis):
+        labels = [f"t = {t}" for t in grid.timesteps], [f"block {b}" for b in grid.blocks]
+        self.points, self.curves = labels[axis], labels[1 - axis]
+        self.values, self.draws = np.moveaxis(grid.mean, axis, 0), np.moveaxis(grid.draws, axis + 1, 1)
+        self.z, self.noise = _standardised(
+            self.values[:, None] - self.values[None], self.draws[:, :, None] - self.draws[:, None]
+        )  # (n, n, m) of point i over point j on each curve, (R,)
+        best, in_draws = choices(grid)
+        where = np.unravel_index([best, *in_draws], grid.mean.shape)
+        self.best, self.best_in_draws = where[axis][0], where[axis][1:]
+        self.best_curve = where[1 - axis][0]
+
+    def __len__(self):
+        return len(self.points)
+
+    def difference(self, i, j, curve):
+        """How far point i is above point j on a curve, with its interval."""
+        value = float(self.values[i, curve] - self.values[j, curve])
+        return value, _around(value, self.draws[:, i, curve] - self.draws[:, j, curve])
+
+
+def choices(grid):
+    """Where a grid is best, as a place among its T * B points, and where in each draw, (R,)."""
+    if hasattr(grid, "choices"):
+        return grid.choices
+    return int(grid.mean.argmax()), grid.draws.reshape(len(grid.draws), -1).argmax(axis=1)
+
+
+def unimodal(grid, axis):
     """One peak in every curve along `axis` of a (T, B) grid; rise and fall seen in the best point's curve.
 
     A contradiction is a dip: a point with higher points on both sides. A peak at the end of a curve is none.
-    The value is where the best point lies, one of `points` along the axis.
+    The value is where the best point lies, one of the points along the axis.
     """
-    z, noise = _compared(np.moveaxis(values, axis, 0), np.moveaxis(draws, axis + 1, 1))
-    if len(z) < 3:
-        raise TooFewPoints(f"at least 3 points on a curve for a peak, got {len(z)}")
-    dips = [np.minimum(z[:j, j].max(axis=0), z[j + 1 :, j].max(axis=0)) for j in range(1, len(z) - 1)]
-    rise_and_fall = np.minimum(z[:, 0], z[:, -1])[:, _best_curve(values, axis)]
-    best = [np.unravel_index(grid.argmax(), values.shape)[axis] for grid in (values, *draws)]
-    where = np.asarray(points)[best]
-    return _verdict(where[0], _spread(where[1:]), noise, rise_and_fall.max(), np.max(dips))
+    c = _Curves(grid, axis)
+    if len(c) < 3:
+        raise TooFewPoints(f"at least 3 points on a curve for a peak, got {len(c)}")
+    left = np.stack([c.z[:j, j].max(axis=0) for j in range(1, len(c) - 1)])  # (n - 2, m)
+    right = np.stack([c.z[j + 1 :, j].max(axis=0) for j in range(1, len(c) - 1)])
+    dips = np.minimum(left, right)
+    rise_and_fall = np.minimum(c.z[:, 0], c.z[:, -1])[:, c.best_curve]
+    where = np.asarray((grid.timesteps, grid.blocks)[axis])
+    found = _verdict(
+        where[c.best], _spread(where[c.best_in_draws]), c.noise, rise_and_fall.max(), dips.max()
+    )
+    return found._replace(contradiction=_dip(c, dips))
 
 
-def monotone(values, draws, axis, rising):
+def _dip(c, dips):
+    """The deepest dip in words; none where no point has higher ones on both sides."""
+    if dips.max() <= 0:
+        return None
+    j, curve = np.unravel_index(dips.argmax(), dips.shape)
+    j += 1
+    before, after = c.z[:j, j, curve].argmax(), j + 1 + c.z[j + 1 :, j, curve].argmax()
+    higher = min((before, after), key=lambda i: c.z[i, j, curve])
+    words = f"{c.curves[curve]}: {c.points[j]} lies in a dip between {c.points[before]} and {c.points[after]}"
+    return Contradiction(words, *c.difference(j, higher, curve))
+
+
+def monotone(grid, axis, rising):
     """Along `axis` of a (T, B) grid no curve turns back; the trend seen in the curve of the best point.
 
     The value is the difference between the ends of that curve, positive when the claim is right.
     """
-    order = slice(None, None, 1 if rising else -1)
-    ordered = np.moveaxis(values, axis, 0)[order], np.moveaxis(draws, axis + 1, 1)[:, order]
-    z, noise = _compared(*ordered)
-    if len(z) < 2:
-        raise TooFewPoints(f"at least 2 points on a curve for a trend, got {len(z)}")
-    curve = _best_curve(values, axis)
-    back = max(z[i, j].max() for j in range(1, len(z)) for i in range(j))
-    ends, ends_draws = (
-        (ordered[0][-1] - ordered[0][0])[curve],
-        (ordered[1][:, -1] - ordered[1][:, 0])[:, curve],
-    )
-    return _verdict(ends, _around(ends, ends_draws), noise, z[-1, 0, curve], back)
+    c = _Curves(grid, axis)
+    if len(c) < 2:
+        raise TooFewPoints(f"at least 2 points on a curve for a trend, got {len(c)}")
+    first, last = (0, len(c) - 1) if rising else (len(c) - 1, 0)
+    value, interval = c.difference(last, first, c.best_curve)
+    # What turns back: the point that should be lower, above the one that should be higher.
+    forward = np.arange(len(c)) if rising else np.arange(len(c))[::-1]
+    backward = [(lower, higher) for place, higher in enumerate(forward) for lower in forward[:place]]
+    turns = np.stack([c.z[lower, higher] for lower, higher in backward])  # (pairs, m)
+    found = _verdict(value, interval, c.noise, c.z[last, first, c.best_curve], turns.max())
+    if turns.max() <= 0:
+        return found
+    place, curve = np.unravel_index(turns.argmax(), turns.shape)
+    lower, higher = backward[place]
+    words = f"{c.curves[curve]}: {c.points[lower]} lies above {c.points[higher]}"
+    return found._replace(contradiction=Contradiction(words, *c.difference(lower, higher, curve)))
 
 
-def within(values, draws, points, axis, low, high):
-    """The best of the points in [low, high] beats the best outside, each point taken at its best on the grid.
+def within(grid, axis, depth, low, high):
+    """The best of the points in [low, high] of the depth beats the best outside, each taken at its best.
 
     The value is where the best point lies.
     """
-    other = 1 - axis
-    profile, profile_draws = values.max(axis=other), draws.max(axis=other + 1)
-    z, noise = _compared(profile[:, None], profile_draws[:, :, None])
-    points = np.asarray(points)
+    points = np.asarray((grid.timesteps, grid.blocks)[axis]) / depth
     inside = (points >= low) & (points <= high)
     if inside.all() or not inside.any():
         raise TooFewPoints(
             f"points inside and outside of {low:.3g} to {high:.3g}, got {points.round(2).tolist()}"
         )
-    z = z[:, :, 0]
-    where = points[[profile.argmax(), *profile_draws.argmax(axis=1)]]
+    profile, draws = grid.mean.max(axis=1 - axis), grid.draws.max(axis=2 - axis)
+    z, noise = _standardised(profile[:, None] - profile, draws[:, :, None] - draws[:, None])
+    best, in_draws = choices(grid)
+    where = points[np.unravel_index([best, *in_draws], grid.mean.shape)[axis]]
     support = z[np.ix_(inside, ~inside)].min(axis=1).max()
-    against = z[np.ix_(~inside, inside)].min(axis=1).max()
-    return _verdict(where[0], _spread(where[1:]), noise, support, against)
+    outside = np.flatnonzero(~inside)
+    lead = z[np.ix_(~inside, inside)].min(axis=1)
+    found = _verdict(where[0], _spread(where[1:]), noise, support, lead.max())
+    if lead.max() <= 0:
+        return found
+    winner = outside[lead.argmax()]
+    rival = np.flatnonzero(inside)[profile[inside].argmax()]
+    value = float(profile[winner] - profile[rival])
+    names = [f"block {b}" for b in grid.blocks] if axis else [f"t = {t}" for t in grid.timesteps]
+    words = f"{names[winner]} lies above {names[rival]}, the best inside, each at its best"
+    gap = _around(value, draws[:, winner] - draws[:, rival])
+    return found._replace(contradiction=Contradiction(words, value, gap))
 
 
-def same_best(values, draws, axis):
+def same_best(grid, axis):
     """One point along `axis` is the best of every curve: beaten on none, and above both ends on all.
 
     The value is the share of curves whose best point is the most common one.
     """
-    curves, curve_draws = np.moveaxis(values, axis, 0), np.moveaxis(draws, axis + 1, 1)
-    z, noise = _compared(curves, curve_draws)
-    beaten = z.max(axis=0).max(axis=1)  # (n,), the worst of each candidate over the curves
-    above_ends = np.minimum(z[:, 0], z[:, -1]).min(axis=1)
-    best = [np.bincount(grid.argmax(axis=0)).max() / grid.shape[1] for grid in (curves, *curve_draws)]
-    return _verdict(best[0], _spread(best[1:]), noise, above_ends.max(), beaten.min())
+    c = _Curves(grid, axis)
+    worst = c.z.max(axis=0)  # (n, m): by how much each candidate is beaten on each curve
+    beaten = worst.max(axis=1)
+    above_ends = np.minimum(c.z[:, 0], c.z[:, -1]).min(axis=1)
+    shares = [
+        np.bincount(values.argmax(axis=0)).max() / values.shape[1] for values in (c.values, *c.draws)
+    ]
+    found = _verdict(shares[0], _spread(shares[1:]), c.noise, above_ends.max(), beaten.min())
+    if beaten.min() <= 0:
+        return found
+    candidate = beaten.argmin()
+    curve = worst[candidate].argmax()
+    better = c.z[:, candidate, curve].argmax()
+    words = f"{c.curves[curve]}: {c.points[better]} lies above {c.points[candidate]}, which does best over all"
+    gap = c.difference(better, candidate, curve)
+    return found._replace(contradiction=Contradiction(words, *gap))
 
 
 def positive(value, draws):
@@ -141,11 +220,6 @@ def best_of(values, draws, chosen):
     return _verdict(lead[best], _around(lead[best], lead_draws[:, best]), noise, -z[-1], z[:-1].max())
 
 
-def _compared(curves, draws):
-    """(d / s (n, n, m) of point i over point j on each curve, reach of noise (R,)); curves (n, m)."""
-    return _standardised(curves[:, None] - curves[None], draws[:, :, None] - draws[:, None])
-
-
 def _standardised(differences, draws):
     """(d / s, reach of noise (R,)) of any array of differences and its draws (R, ...)."""
     deviations = draws - draws.mean(axis=0)
@@ -162,10 +236,6 @@ def _verdict(value, interval, noise, trend, contradiction):
     return Verdict(np.asarray(value).item(), interval, support, against)
 
 
-def _best_curve(values, axis):
-    return np.unravel_index(values.argmax(), values.shape)[1 - axis]
-
-
 def _around(value, draws):
     """The interval value +- what 95 % of the deviations stay within; none without draws."""
     if len(draws) < 2:
@@ -175,5 +245,8 @@ def _around(value, draws):
 
 
 def _spread(positions):
-    """The central 95 % of positions, one per draw; none without draws."""
-    return None if len(positions) < 2 else tuple(percentiles(np.asarray(positions, dtype=float), LEVEL))
+    """The central 95 % of positions, one per draw, both ends among them; none without draws."""
+    if len(positions) < 2:
+        return None
+    tail = (1 - LEVEL) / 2
+    return tuple(np.quantile(np.asarray(positions, dtype=float), [tail, 1 - tail], method="inverted_cdf"))

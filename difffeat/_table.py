@@ -10,6 +10,7 @@ MARKS = {
     "differs": ("✗", "#f8dcc8"),
     "inconclusive": ("?", "#f6ecc4"),
     "not run": ("–", "#e4e4e4"),
+    "other data": ("·", "#e4e4e4"),
 }
 
 

@@ -9,7 +9,10 @@ The status of a claim is computed from the noise in the measurement (images resa
 - `reproduced`: the trend stands out from the noise, and nothing that contradicts it does,
 - `differs`: something that contradicts the claim stands out from the noise,
 - `inconclusive`: neither,
-- `not run (needs ...)`: nobody has measured it, or not on the data that it is about.
+- `not run (needs ...)`: nobody has measured it here.
+
+A number that is no trend is held against the paper's on the paper's data alone; elsewhere its status is `other
+data`, and the paper's number stands beside it for orientation.
 
 "Stands out" means: further than noise reached, over all the comparisons that the claim makes, in 95 % of
 the draws. That share is called *support* for the trend, and *against* for the strongest contradiction. A
@@ -50,7 +53,7 @@ __all__ = [
     "table",
 ]
 NAMES = {"coco": "MS-COCO", "vg500": "VG500", "ag_news": "AG News"}  # data sets as the paper writes them
-COLUMNS = ["claim", "status", "paper", "ours", "interval", "difference", "metric", "source", "dataset"]
+COLUMNS = ["claim", "status", "paper", "ours", "interval", "contradicted by", "metric", "source", "dataset"]
 
 
 def check(claim, *measured, table=5, seeds=(), **options) -> Result:
@@ -66,7 +69,7 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
         | --- | --- | --- |
         | image_*, text_falls_*, text_rises_* | one grid | depth, for image_best_in_middle |
         | text_deterministic_beats_random | the deterministic grid, the random one | |
-        | fusion_beats_* | the fused mAP, what it is to beat: pairs (value, draws) | |
+        | fusion_beats_* | the fused mAP, what it is to beat: `stats.Measured`, or pairs (value, draws) | |
         | search_finds_best | one pair (values, draws) of all P pairs of the grid | chosen, the found one |
 
         Numbers of one draw must come from the same resampled images, as `stats.map_draws` gives them.
@@ -106,6 +109,7 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
         interval=verdict.interval,
         support=verdict.support,
         against=verdict.against,
+        contradiction=verdict.contradiction,
         status=verdict.status,
     )
 
@@ -120,7 +124,7 @@ def compare(page) -> Table:
     Returns
     -------
     Table
-        Columns claim, status, paper, ours, interval, difference, metric, source, dataset.
+        Columns claim, status, paper, ours, interval, contradicted by, metric, source, dataset.
     """
     rows = [_row(page, result) for result in page.results if result.paper]
     return Table(pd.DataFrame(rows, columns=COLUMNS))
@@ -217,9 +221,6 @@ def _row(page, result):
     ours, digits = NAMES.get(page.dataset, page.dataset), result.digits
     published = result.paper
     printed = decimals(result.unit, rounding=published.rounding) if published.rounding else digits
-    difference = MISSING
-    if not isinstance(published.value, str | None) and not isinstance(result.value, str | None):
-        difference = show_difference(result.value - published.value, result.unit, digits)
     same = comparable(page.dataset, published)
     return {
         "claim": result.what,
@@ -229,9 +230,22 @@ def _row(page, result):
         "paper": show(published.value, result.unit, printed),
         "ours": show(result.value, result.unit, digits),
         "interval": show_interval(result.interval, result.unit, digits),
-        "difference": difference,
+        "contradicted by": _against(result),
         "status": result.status,
     }
+
+
+def _against(result):
+    """What contradicts a claim that differs, in words and numbers; of a number of the same data, the difference."""
+    if result.contradiction and result.status == "differs":
+        what, value, interval = result.contradiction
+        digits = decimals("points", interval)
+        ends = f" ({show_interval(interval, 'points', digits)})" if interval else ""
+        return f"{what}: {show(value, 'points', digits)} points{ends}"
+    numbers = not isinstance(result.paper.value, str | None) and not isinstance(result.value, str | None)
+    if result.status == "differs" and numbers and result.support is None:
+        return f"the difference, {show_difference(result.value - result.paper.value, result.unit, result.digits)}"
+    return MISSING
 
 
 def _not_run(claim):

@@ -12,6 +12,8 @@ What the formulas imply, before any training:
   image: the head equals W_V h_txt. It ignores the image, and W_Q and W_K receive no gradient.
 - Read as it is printed, with column vectors h, (W_Q h_img)(W_K h_txt)^T is an A x A matrix: attention among
   the channels of the text. That reading does use the image; it is the fifth head, "channel_attention".
+- So three heads are products of matrices, logits = sum_m h_m (W_m C_m) + bias, and are trained as such: the
+  product W_m C_m is D x K, and small beside the N x A numbers of a projected batch.
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,21 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 
-from difffeat.probe import LINKS, WORKING_SET, chunks, descend, first_linear, one_hot, standardise
+from difffeat._progress import bar
+from difffeat._threads import on_threads
+from difffeat.probe import (
+    CACHE,
+    LINKS,
+    LINKS_,
+    WORKING_SET,
+    chunks,
+    descend,
+    first_linear,
+    one_hot,
+    packed,
+    standardise,
+    steps_of,
+)
 
 BATCH = 128  # samples scored at a time, and the paper's training batch
 
@@ -70,6 +86,13 @@ HEADS = {
     "cross_attention": (_cross_attention, _ATTENDED),
     "channel_attention": (_channel_attention, _ATTENDED),
 }
+# Heads that are linear in the features: the modalities that reach the classifier, each with its projection, and
+# whether the classifier has rows of its own for each.
+PRODUCTS = {
+    "linear_concat": (_ADDED, True),
+    "addition": (_ADDED, False),
+    "cross_attention": ({"value": "text"}, False),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +105,7 @@ class Fused:
     weights : dict of Tensors; the projections (Di or Dt, A), "classifier" (J, K) and "bias" (1, K)
     scaling : dict of modality -> (mean, std), Tensors (1, Di) or (1, Dt)
     loss : "bce" or "ce"
-    losses : ndarray (epochs,), mean training loss of each epoch
+    losses : ndarray (epochs,), mean training loss of each epoch, the last of which may be cut short
     """
 
     head: str
@@ -153,9 +176,11 @@ def fit_pairs(
     pairs=None,
     d_align=512,
     loss="bce",
-    epochs=40,
+    steps=None,
+    epochs=None,
     batch_size=BATCH,
     lr=1e-3,
+    weight_decay=0.0,
     scale="standard",
     seed=0,
     progress=False,
@@ -172,7 +197,7 @@ def fit_pairs(
     texts : array of shape (Pt, N, Dt)
     pairs : list of (image point, text point), optional; all Pi * Pt of them without it
     d_align : int, width A of the projections; the paper's d_alg = d_k = 512
-    labels, loss, epochs, batch_size, lr, scale, seed, progress
+    labels, loss, steps, epochs, batch_size, lr, weight_decay, scale, seed, progress
         As in `probe.fit_grid`; "concat" takes l2 norms after the scaling.
 
     Returns
@@ -194,56 +219,143 @@ def fit_pairs(
         raise ValueError(f"unknown fusion head {head!r}; there are {', '.join(HEADS)}")
     if d_align < 1:
         raise ValueError(f"d_align must be positive, got {d_align}")
-    target = one_hot(labels, loss).T  # (N, K)
+    target = one_hot(labels, loss)  # (K, N)
     features, scaling = {}, {}
     for name, points in (("image", images), ("text", texts)):
         (features[name],) = chunks([points], f"{name} features")  # (Pi, N, Di) or (Pt, N, Dt)
-        _same_samples(name, features[name].shape[1], "labels", len(target))
+        _same_samples(name, features[name].shape[1], "labels", target.shape[1])
         scaling[name] = standardise(features[name], scale)
     pairs = _checked_pairs(pairs, len(features["image"]), len(features["text"]))
+    length = steps_of(steps, epochs, target.shape[1], batch_size)
+    how = dict(steps=length, batch_size=batch_size, lr=lr, weight_decay=weight_decay)
     together = _pairs_together(head, features, d_align, batch_size)
-    fused = []
-    for first in range(0, len(pairs), together):
-        part = pairs[first : first + together]
-        generator = torch.Generator().manual_seed(seed)
-        weights = _first_weights(head, features, target.shape[1], d_align, len(part), generator)
-        backward, losses = _gradients(head, weights, features, target.to(weights["bias"].device), part, loss)
-        descend(
-            list(weights.values()),
-            backward,
-            n=len(target),
-            generator=generator,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            progress=progress,
-        )
-        curves = torch.stack(losses).view(epochs, -1, len(part)).sum(dim=1).T / len(target)  # (P, epochs)
-        for pair, (i, t) in enumerate(part):
-            own = {name: weight[pair].detach().cpu() for name, weight in weights.items()}
-            moments = {
-                name: tuple(values[point].cpu() for values in scaling[name])
-                for name, point in (("image", i), ("text", t))
-            }
-            fused.append(Fused(head, own, moments, loss, curves[pair].cpu().numpy()))
-    return fused
+    groups = [pairs[first : first + together] for first in range(0, len(pairs), together)]
+    device = features["image"].device
+    with bar(len(pairs) * length, "pairs", "step", progress) as shown:
+
+        def fit_group(group):
+            return _fit_group(head, features, target.to(device), group, d_align, loss, seed, shown, how)
+
+        trained = [one for group in on_threads(fit_group, groups, device) for one in group]
+    return [
+        Fused(head, weights, _moments(scaling, pair), loss, losses)
+        for pair, (weights, losses) in zip(pairs, trained, strict=True)
+    ]
 
 
-def _gradients(head, weights, features, target, pairs, loss):
-    """The backward pass of one batch of all pairs, and the list it keeps of summed losses (P,) by step."""
-    image_points, text_points = (list(points) for points in zip(*pairs, strict=True))
-    losses = []
+def _moments(scaling, pair):
+    """The scaling of one pair: {modality: (mean, std)}, Tensors (1, D)."""
+    points = zip(("image", "text"), pair, strict=True)
+    return {name: tuple(values[point].cpu() for values in scaling[name]) for name, point in points}
+
+
+def _fit_group(head, features, target, pairs, d_align, loss, seed, shown, how):
+    """(weights, losses (epochs,)) of each of some pairs, trained in one go."""
+    generator = torch.Generator().manual_seed(seed)
+    first = _first_weights(head, features, len(target), d_align, generator)
+    repeated = [values.repeat(len(pairs), 1, 1) for values in first.values()]
+    flat, views = packed(repeated, target.device)
+    weights = dict(zip(first, views, strict=True))
+    batch = _batches(features, pairs)
+    gradients = _product_gradients if head in PRODUCTS else _autograd_gradients
+    step, losses = gradients(head, weights, loss), []
 
     def backward(rows):
-        image = features["image"].index_select(1, rows)[image_points]  # (P, B, Di)
-        text = features["text"].index_select(1, rows)[text_points]  # (P, B, Dt)
-        values = _losses(_logits(head, weights, image, text), target[rows], loss)  # (P,)
-        for weight in weights.values():
-            weight.grad = None
-        values.sum().backward()  # each pair's loss reaches its own weights only
-        losses.append(values.detach() * len(rows))
+        flat.grad.zero_()
+        values = step(batch(rows), target.index_select(1, rows))  # (P,), summed over the batch
+        losses.append(values)
 
-    return backward, losses
+    descend(
+        flat,
+        backward,
+        n=target.shape[1],
+        generator=generator,
+        shown=lambda steps: shown.update(steps * len(pairs)),
+        **how,
+    )
+    curves = _by_epoch(torch.stack(losses), target.shape[1], how["batch_size"])
+    return [
+        ({name: values[pair].detach().cpu() for name, values in weights.items()}, curves[pair])
+        for pair in range(len(pairs))
+    ]
+
+
+def _by_epoch(losses, n, batch_size):
+    """Mean loss in each epoch, ndarray (P, epochs), of losses (steps, P) summed over their batches."""
+    batches = -(-n // batch_size)
+    sizes = torch.full((batches,), float(batch_size))
+    sizes[-1] = n - (batches - 1) * batch_size
+    parts = [(part.cpu().sum(dim=0), sizes[: len(part)].sum()) for part in losses.split(batches)]
+    return torch.stack([total / samples for total, samples in parts], dim=1).numpy()
+
+
+def _batches(features, pairs):
+    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}."""
+    gathered = {}
+    for name, points in zip(("image", "text"), zip(*pairs, strict=True), strict=True):
+        used = sorted(set(points))  # pairs share points: gather each once
+        by_sample = features[name][used].transpose(0, 1).contiguous()  # (N, points, D), long rows
+        which = torch.tensor([used.index(point) for point in points], device=by_sample.device)
+        gathered[name] = by_sample, which
+
+    def batch(rows):
+        return {
+            name: by_sample.index_select(0, rows).transpose(0, 1).index_select(0, which)
+            for name, (by_sample, which) in gathered.items()
+        }
+
+    return batch
+
+
+def _autograd_gradients(head, weights, loss):
+    """A callable that fills the gradient from one batch and returns its losses (P,), for any head."""
+    for values in weights.values():
+        values.requires_grad_()
+
+    def step(inputs, target):
+        logits = _logits(head, weights, inputs["image"], inputs["text"]).mT  # (P, K, B)
+        values = _losses(logits, target, loss)
+        values.sum().div(_averaged_over(target, loss)).backward()  # each pair's loss reaches its own weights only
+        return values.detach() / _labels(target, loss)
+
+    return step
+
+
+def _product_gradients(head, weights, loss):
+    """The same by hand, for heads that are products of matrices W (D, A) and C (A, K)."""
+    projections, apart = PRODUCTS[head]
+    width = next(weights[name].shape[2] for name in projections)
+    slices = [slice(number * width * apart, (number * apart + 1) * width) for number in range(len(projections))]
+    parts = [
+        (modality, weights[name], weights["classifier"][:, rows], weights["classifier"].grad[:, rows])
+        for (name, modality), rows in zip(projections.items(), slices, strict=True)
+    ]
+
+    def step(inputs, target):
+        logits = weights["bias"].mT  # (P, K, 1)
+        for modality, projection, classifier, _ in parts:
+            product = torch.bmm(classifier.mT, projection.mT)  # (P, K, D)
+            logits = torch.baddbmm(logits, product, inputs[modality].mT)  # (P, K, B)
+        values = _losses(logits, target, loss)
+        residual = LINKS_[loss](logits).sub_(target).div_(_averaged_over(target, loss))
+        for modality, projection, classifier, classifier_gradient in parts:
+            slope = torch.bmm(residual, inputs[modality])  # (P, K, D)
+            torch.bmm(slope.mT, classifier.mT, out=projection.grad)
+            classifier_gradient.baddbmm_(projection.mT, slope.mT)
+        torch.sum(residual.mT, dim=1, keepdim=True, out=weights["bias"].grad)
+        return values / _labels(target, loss)
+
+    return step
+
+
+def _labels(target, loss):
+    """Over how many labels the loss of one sample is averaged, of targets (K, B)."""
+    return len(target) if loss == "bce" else 1
+
+
+def _averaged_over(target, loss):
+    """Over how many terms the loss of a batch is averaged."""
+    return target.shape[1] * _labels(target, loss)
 
 
 def _logits(head, weights, image, text):
@@ -253,33 +365,33 @@ def _logits(head, weights, image, text):
 
 
 def _losses(logits, target, loss):
-    """Mean loss of each pair, (P,), from logits (P, B, K) and targets (B, K)."""
+    """Summed loss of each pair, (P,), from logits (P, K, B) and targets (K, B)."""
     target = target.expand_as(logits)
     if loss == "bce":
-        return binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(1, 2))
-    return cross_entropy(logits.movedim(2, 1), target.movedim(2, 1), reduction="none").mean(dim=1)
+        return binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=(1, 2))
+    return cross_entropy(logits, target, reduction="none").sum(dim=1)  # classes lie along the second axis
 
 
-def _first_weights(head, features, labels, d_align, pairs, generator):
-    """The same first weights for every pair, as `torch.nn.Linear` draws them, on the features' device."""
+def _first_weights(head, features, labels, d_align, generator):
+    """The first weights of every pair, as `torch.nn.Linear` draws them."""
     join, projections = HEADS[head]
     weights = {}
     for name, modality in projections.items():
         weights[name] = first_linear(features[modality].shape[2], d_align, generator)[0].T  # (D, A)
     widths = (torch.zeros(1, features[modality].shape[2]) for modality in ("image", "text"))
     classifier, bias = first_linear(join(weights, *widths).shape[1], labels, generator)
-    weights |= {"classifier": classifier.T, "bias": bias.T}  # (J, K), (1, K)
-    device = features["image"].device
-    return {name: w.repeat(pairs, 1, 1).to(device).requires_grad_() for name, w in weights.items()}
+    return weights | {"classifier": classifier.T, "bias": bias.T}  # (J, K), (1, K)
 
 
 def _pairs_together(head, features, d_align, batch_size):
-    """How many pairs fit in a working set: weights, gradients and Adam's two moments, and attention maps."""
+    """How many pairs are trained in one go: as many as stay near a core with their weights, gradients, Adam's two
+    moments and attention maps; on a GPU as many as a working set holds."""
     _, projections = HEADS[head]
     numbers = 4 * sum(features[modality].shape[2] * d_align for modality in projections.values())
     if head == "channel_attention":
         numbers += 3 * batch_size * d_align**2  # scores, their softmax, a gradient
-    return max(1, WORKING_SET // (4 * max(1, numbers)))
+    limit = WORKING_SET if features["image"].is_cuda else CACHE
+    return max(1, limit // (4 * max(1, numbers)))
 
 
 def _checked_pairs(pairs, images, texts):

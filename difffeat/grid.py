@@ -12,6 +12,8 @@ import pandas as pd
 
 from difffeat import cache, extract, measures, probe, stats
 
+PARTS = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -22,6 +24,7 @@ class Grid:
     timesteps, blocks : tuples of int, T and B of them
     val, test : arrays of shape (S, T, B)
     draws : array of shape (R, T, B), the metric on test over resampled images and noise seeds
+    val_draws : array of shape (R, T, B), the same on val: what a point is chosen by, in each draw
     metric : str, a name in `measures.MEASURES`
     features : tuple of dicts of part to cache.Features, one for each noise seed
     """
@@ -31,6 +34,7 @@ class Grid:
     val: np.ndarray
     test: np.ndarray
     draws: np.ndarray
+    val_draws: np.ndarray
     features: tuple = ()
     metric: str = "mAP"
 
@@ -46,19 +50,38 @@ class Grid:
         return self.timesteps[row], self.blocks[column]
 
     @property
-    def on_val(self):
-        """The same grid as a search may see it: `mean` is that of val."""
-        return replace(self, test=self.val)
+    def choices(self):
+        """Where val is best: the place among the T * B points, and the places in each draw, (R,)."""
+        draws = self.val_draws.reshape(len(self.val_draws), -1)
+        return int(self.val.mean(axis=0).argmax()), draws.argmax(axis=1)
 
-    def at(self, timestep, block):
-        """The metric on test and its 95 % interval at one point.
+    @property
+    def at_best(self):
+        """The metric on test at the best point, with draws that choose the point anew on their own val.
 
         Returns
         -------
-        value : float; interval : Interval
+        Measured
+            Its interval holds the uncertainty of the choice.
         """
+        place, places = self.choices
+        draws = self.draws.reshape(len(self.draws), -1)
+        return stats.Measured(float(self.mean.flat[place]), draws[np.arange(len(draws)), places])
+
+    @property
+    def on_val(self):
+        """The same grid as a search may see it: `mean` is that of val."""
+        return replace(self, test=self.val, draws=self.val_draws)
+
+    def at(self, timestep, block):
+        """The metric on test at one point, `Measured`."""
         row, column = self.timesteps.index(timestep), self.blocks.index(block)
-        return float(self.mean[row, column]), stats.percentiles(self.draws[:, row, column])
+        return stats.Measured(float(self.mean[row, column]), self.draws[:, row, column])
+
+    @property
+    def average(self):
+        """The metric averaged over the points of the grid, `Measured`: how Table 4 sums up a grid."""
+        return stats.Measured(float(self.mean.mean()), self.draws.mean(axis=(1, 2)))
 
 
 def features(splits, backbone, *, root, **how):
@@ -162,28 +185,44 @@ def measure(
     -------
     Grid
     """
-    by = measures.measure(metric)
-    timesteps, blocks = sorted(timesteps), sorted(blocks)  # as the cache keeps them
-    shape = (len(timesteps), len(blocks))
-    val, test, draws, found = [], [], [], []
-    for seed in seeds:
-        parts = features(splits, backbone, root=root, blocks=blocks, timesteps=timesteps, seed=seed, **how)
-        read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
-        probes = probe.fit_grid(_rows(parts["train"]), read["train"].labels, loss=by.loss, **(probing or {}))
-        scores = {part: probes.scores(_rows(parts[part])) for part in ("val", "test")}  # (T * B, N, K)
-        judged = {part: read[part].judged(scores[part]) for part in scores}
-        val.append(by.value(*judged["val"]).reshape(shape))
-        test.append(by.value(*judged["test"]).reshape(shape))
-        draws.append(by.draws(*judged["test"], draws=resamples).reshape(-1, *shape))
-        found.append(parts)
-    draws = stats.over_seeds(np.stack(draws, axis=1))
-    return Grid(tuple(timesteps), tuple(blocks), np.stack(val), np.stack(test), draws, tuple(found), metric)
+    points = dict(blocks=sorted(blocks), timesteps=sorted(timesteps))  # as the cache keeps them
+    found = [features(splits, backbone, root=root, seed=seed, **points, **how) for seed in seeds]
+    return over_seeds([_measured(splits, parts, metric, resamples, probing or {}) for parts in found])
+
+
+def _measured(splits, parts, metric, resamples, probing):
+    """The grid of one noise seed, from its features of train, val and test."""
+    by, found = measures.measure(metric), parts["train"]
+    read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
+    probes = probe.fit_grid(_rows(found), read["train"].labels, loss=by.loss, progress=True, **probing)
+    shape = (1, len(found.timesteps), len(found.blocks))
+    values, draws = {}, {}
+    for part in ("val", "test"):
+        judged = read[part].judged(probes.scores(_rows(parts[part])))  # (T * B, N, K)
+        values[part] = by.value(*judged).reshape(shape)
+        draws[part] = by.draws(*judged, draws=resamples, seed=PARTS[part]).reshape(-1, *shape[1:])
+    points = tuple(found.timesteps), tuple(found.blocks)
+    return Grid(*points, values["val"], values["test"], draws["test"], draws["val"], (parts,), metric)
+
+
+def over_seeds(grids):
+    """Grids of one noise seed each as one, whose draws resample the seeds too."""
+    first = grids[0]
+    joined = {name: np.concatenate([getattr(grid, name) for grid in grids]) for name in ("val", "test")}
+    joined |= {
+        name: stats.over_seeds(np.stack([getattr(grid, name) for grid in grids], axis=1))
+        for name in ("draws", "val_draws")
+    }
+    features = tuple(parts for grid in grids for parts in grid.features)
+    return Grid(first.timesteps, first.blocks, **joined, features=features, metric=first.metric)
 
 
 def _rows(found):
-    """Features of one timestep after another, (B, N, D): a large grid does not fit in memory."""
-    for timestep in found.timesteps:
-        yield found.grid(timesteps=[timestep])
+    """Features of a few timesteps after one another, (P, N, D): a large grid does not fit in memory."""
+    point = found.read(found.blocks[0], found.timesteps[0])
+    together = max(1, probe.WORKING_SET // (point.nbytes * len(found.blocks)))
+    for first in range(0, len(found.timesteps), together):
+        yield found.grid(timesteps=found.timesteps[first : first + together])
 
 
 def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
@@ -214,7 +253,7 @@ def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
     ]
     joined = {
         name: np.concatenate([getattr(grid, name) for grid in told], axis=1)
-        for name in ("val", "test", "draws")
+        for name in ("val", "test", "draws", "val_draws")
     }
     found = tuple(parts for grid in told for parts in grid.features)
     return Grid(tuple(timesteps), tuple(blocks), **joined, features=found, metric=told[0].metric)

@@ -1,11 +1,12 @@
 """What pages say in one line: a point and its floors as results, a mapping or a search as a table."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 
-from difffeat import measures, stats
+from difffeat import measures
 from difffeat._format import show
 from difffeat.backbones import weights_folder
 from difffeat.claims import Result, Table
@@ -25,62 +26,59 @@ def best_point(name, grid, what="", *, paper=None, seeds=()):
 
     Returns
     -------
-    list of Result: `<name>_score` with its interval, `<name>_timestep`, `<name>_block`
+    list of Result: `<name>_score`, `<name>_timestep`, `<name>_block`, with intervals that hold the choice
     """
-    timestep, block = grid.best
     about = dict(paper=paper, seeds=tuple(seeds), draws=len(grid.draws))
+    places = np.unravel_index(grid.choices[1], grid.mean.shape)
+    where = {"timestep": (grid.timesteps, places[0]), "block": (grid.blocks, places[1])}
     return [
-        _measured(name, grid.metric, *grid.at(timestep, block), what, **about),
-        Result(f"{name}_timestep", timestep, metric="timestep", unit=""),
-        Result(f"{name}_block", block, metric="block", unit=""),
+        measured(f"{name}_score", grid.at_best, what, metric=grid.metric, **about),
+        *(
+            Result(f"{name}_{key}", best, _ends(np.asarray(points)[drawn]), metric=key, unit="")
+            for best, (key, (points, drawn)) in zip(grid.best, where.items(), strict=True)
+        ),
     ]
+
+
+def _ends(values):
+    """The central 95 % of values, both ends among them."""
+    return tuple(np.quantile(values, [0.025, 0.975], method="inverted_cdf").tolist())
 
 
 def floors(found):
     """Floors as results: `floor_<name>_score`."""
-    return [
-        _measured(f"floor_{floor.name.replace(' ', '_')}", floor.metric, floor.value, floor.interval)
-        for floor in found
-    ]
+    return [measured(f"floor_{_id(floor)}_score", floor.measured, metric=floor.metric) for floor in found]
 
 
 def floor(name, grid):
     """The best point of a grid as a floor: what a line in a figure needs."""
-    return Floor(name, *grid.at(*grid.best), grid.metric)
+    return Floor(name, grid.at_best, grid.metric)
 
 
-def gains(name, grid, found):
-    """How many times each floor's metric the best point has: `<name>_over_<floor>`; none for a floor of 0."""
-    best, _ = grid.at(*grid.best)
-    return [
-        Result(f"{name}_over_{floor.name.replace(' ', '_')}", best / floor.value, metric="ratio", unit="")
-        for floor in found
-        if floor.value
-    ]
+def gains(name, best, found):
+    """What a number has above each floor: `<name>_over_<floor>`, its ratio, none for a floor of 0, and
+    `<name>_less_<floor>`, the paired difference with its interval."""
+    for floor in found:
+        yield measured(f"{name}_less_{_id(floor)}", best - floor.measured, metric=floor.metric, unit="points")
+        if floor.value:
+            ratio = best.value / floor.value
+            yield Result(f"{name}_over_{_id(floor)}", ratio, metric="ratio", unit="")
+
+
+def _id(floor):
+    return re.sub(r"\W+", "_", floor.name)
 
 
 def dots(pairs):
     """Measured pairs as `plots.dots` draws them: {(image point, text point): (mAP, interval)}."""
-    measured = pairs.measured.items()
-    return {(_point(image), _point(text)): (pair.test, pair.interval) for (image, text), pair in measured}
+    found = pairs.measured.items()
+    return {(_point(image), _point(text)): (pair.test, pair.interval) for (image, text), pair in found}
 
 
-def at_best(grid):
-    """(metric, its draws) at the best point of a grid, as `claims.check` compares them."""
-    row, column = grid.timesteps.index(grid.best[0]), grid.blocks.index(grid.best[1])
-    return grid.mean[row, column], grid.draws[:, row, column]
-
-
-def mean_of(grid):
-    """(metric averaged over the points of a grid, its draws): how Table 4 sums up a grid."""
-    return np.mean(grid.mean), grid.draws.mean(axis=(1, 2))
-
-
-def mean_result(name, grid, what, *, paper=None, seeds=()):
-    """The metric averaged over the points of a grid, as a result: `<name>_score`."""
-    value, draws = mean_of(grid)
-    about = dict(paper=paper, seeds=tuple(seeds), draws=len(draws))
-    return _measured(name, grid.metric, float(value), stats.percentiles(draws), what, **about)
+def measured(name, number, what="", *, metric="mAP", unit="percent", **about):
+    """A `stats.Measured` as a result with its interval."""
+    about.setdefault("draws", len(number.draws))
+    return Result(name, number.value, number.interval, what, measures.measure(metric).name, unit, **about)
 
 
 def listing(mapping, *, name="what", value="value"):
@@ -136,11 +134,6 @@ def searches(found):
         }
         for name, result in found.items()
     )
-
-
-def _measured(name, metric, value, interval, what="", **about):
-    """A value of a metric as a result."""
-    return Result(f"{name}_score", value, interval, what, metric=measures.measure(metric).name, **about)
 
 
 def _point(point):

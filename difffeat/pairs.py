@@ -1,6 +1,6 @@
 """Fused features measured: mAP of (image point, text point) pairs, trained together and remembered.
 
-A point is (timestep, block); a pair is (image point, text point). N samples, K labels.
+A point is (timestep, block); a pair is (image point, text point). R draws, N samples, K labels.
 """
 
 from dataclasses import dataclass
@@ -8,28 +8,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from difffeat import fusion, metrics, stats
+from difffeat.grid import PARTS
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One measured pair.
+    """One measured pair, averaged over noise seeds.
 
     Attributes
     ----------
     val, test : float, mAP as a fraction; pairs are chosen on val, numbers are read on test
-    draws : array of shape (R,), test mAP over resampled images, the same ones as of a `grid.Grid`
+    draws, val_draws : arrays of shape (R,), the same over resampled images and noise seeds, the very resamples
+        of a `grid.Grid`
     losses : array of shape (epochs,), mean training loss of each epoch
     """
 
     val: float
     test: float
     draws: np.ndarray
+    val_draws: np.ndarray
     losses: np.ndarray
 
     @property
+    def on_test(self):
+        """The mAP on test, `stats.Measured`."""
+        return stats.Measured(self.test, self.draws)
+
+    @property
     def interval(self):
-        """95 % interval of the test mAP over images."""
-        return stats.percentiles(self.draws)
+        """95 % interval of the test mAP."""
+        return self.on_test.interval
 
 
 class Pairs:
@@ -38,26 +46,32 @@ class Pairs:
     Parameters
     ----------
     splits : dict of "train", "val", "test" to Split
-    images, texts : dicts of the same parts to cache.Features, of the same samples in the same order
+    images, texts : sequences of dicts of the same parts to cache.Features, one for each noise seed, of the same
+        samples in the same order; a modality with one seed goes with every seed of the other
     head : name in fusion.HEADS
     resamples : int, bootstrap resamples of the test images, R
-    **protocol : d_align, epochs, ... as for `fusion.fit_pairs`
+    **protocol : d_align, steps, ... as for `fusion.fit_pairs`
 
     Raises
     ------
     ValueError
-        If images and texts are not of the same samples; the message names the part.
+        If images and texts are not of the same samples, the message names the part; or if their numbers of
+        seeds do not go together.
     """
 
     def __init__(self, splits, images, texts, head="addition", resamples=200, **protocol):
-        for part in splits:
-            if not np.array_equal(images[part].ids, texts[part].ids):
-                raise ValueError(
-                    f"image and text features of {part} are not of the same samples in the same order"
-                )
-        self.splits = {part: split.select(images[part].ids) for part, split in splits.items()}
-        self.images, self.texts, self.head = images, texts, head
-        self.resamples, self.protocol = resamples, protocol
+        seeds = max(len(images), len(texts))
+        if {len(images), len(texts)} - {1, seeds}:
+            raise ValueError(f"{len(images)} noise seeds of images do not go with {len(texts)} of texts")
+        self.images, self.texts = images * (seeds // len(images)), texts * (seeds // len(texts))
+        for image, text in zip(self.images, self.texts, strict=True):
+            for part in splits:
+                if not np.array_equal(image[part].ids, text[part].ids):
+                    raise ValueError(
+                        f"image and text features of {part} are not of the same samples in the same order"
+                    )
+        self.splits = {part: split.select(self.images[0][part].ids) for part, split in splits.items()}
+        self.head, self.resamples, self.protocol = head, resamples, protocol
         self.measured = {}
 
     def __call__(self, pairs):
@@ -75,6 +89,14 @@ class Pairs:
         return max(self.measured, key=lambda pair: self.measured[pair].val)
 
     @property
+    def at_best(self):
+        """The mAP on test of the best pair, with draws that choose the pair anew on their own val: `Measured`."""
+        measured = list(self.measured.values())
+        places = np.stack([pair.val_draws for pair in measured]).argmax(axis=0)  # (R,)
+        draws = np.stack([pair.draws for pair in measured])[places, np.arange(len(places))]
+        return stats.Measured(self.measured[self.best].test, draws)
+
+    @property
     def test(self):
         """Test mAP of the measured pairs in order, (P,), and its draws, (R, P)."""
         measured = self.measured.values()
@@ -84,26 +106,40 @@ class Pairs:
         """Train and measure the pairs that have not been, together; returns `pairs`."""
         new = list(dict.fromkeys(_plain(pair) for pair in pairs if _plain(pair) not in self.measured))
         if new:
-            image_points, text_points = (sorted({pair[side] for pair in new}) for side in (0, 1))
-            train = _stack(self.images["train"], image_points), _stack(self.texts["train"], text_points)
-            places = [(image_points.index(image), text_points.index(text)) for image, text in new]
-            trained = fusion.fit_pairs(
-                self.head, *train, self.splits["train"].labels, pairs=places, **self.protocol
-            )
-            self.measured |= {
-                pair: self._read(fused, *pair) for pair, fused in zip(new, trained, strict=True)
-            }
+            by_seed = [self._measured(new, *found) for found in zip(self.images, self.texts, strict=True)]
+            self.measured |= dict(zip(new, map(_over_seeds, zip(*by_seed, strict=True)), strict=True))
         return pairs
 
-    def _read(self, fused, image, text):
+    def _measured(self, pairs, images, texts):
+        """A `Pair` of one noise seed for each pair."""
+        image_points, text_points = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
+        train = _stack(images["train"], image_points), _stack(texts["train"], text_points)
+        places = [(image_points.index(image), text_points.index(text)) for image, text in pairs]
+        labels = self.splits["train"].labels
+        trained = fusion.fit_pairs(self.head, *train, labels, pairs=places, progress=True, **self.protocol)
+        return [
+            self._read(fused, images, texts, *pair) for pair, fused in zip(pairs, trained, strict=True)
+        ]
+
+    def _read(self, fused, images, texts, image, text):
         """mAP of one trained pair on val and test."""
-        judged = {}
-        for part in ("val", "test"):
-            features = self.images[part].read(*reversed(image)), self.texts[part].read(*reversed(text))
-            judged[part] = self.splits[part].judged(fused.scores(*features))
-        values = {part: metrics.mean_average_precision(*judged[part]) for part in judged}
-        draws = stats.map_draws(*judged["test"], draws=self.resamples)
-        return Pair(values["val"], values["test"], draws, fused.losses)
+        values, draws = {}, {}
+        for part in PARTS:
+            features = images[part].read(*reversed(image)), texts[part].read(*reversed(text))
+            judged = self.splits[part].judged(fused.scores(*features))
+            values[part] = metrics.mean_average_precision(*judged)
+            draws[part] = stats.map_draws(*judged, draws=self.resamples, seed=PARTS[part])
+        return Pair(values["val"], values["test"], draws["test"], draws["val"], fused.losses)
+
+
+def _over_seeds(pairs):
+    """The same pair under several noise seeds as one."""
+    val, test = (float(np.mean([getattr(pair, part) for pair in pairs])) for part in ("val", "test"))
+    draws, val_draws = (
+        stats.over_seeds(np.stack([getattr(pair, name) for pair in pairs], axis=1))
+        for name in ("draws", "val_draws")
+    )
+    return Pair(val, test, draws, val_draws, np.mean([pair.losses for pair in pairs], axis=0))
 
 
 def _plain(pair):

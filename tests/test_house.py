@@ -33,7 +33,7 @@ ORDER = [
         "probe",
         "floors",
     ],
-    *["grid", "fusion", "pairs", "search", "paper", "claims", "plots", "pages"],
+    *["grid", "fusion", "pairs", "search", "paper", "claims", "plots", "pages", "answers"],
 ]
 ALONE = ["profiles"]
 
