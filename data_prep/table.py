@@ -14,6 +14,13 @@ from difffeat.datasets import Split, multi_hot
 ROLES = ("image", "caption", "labels", "id", "part")
 
 
+def gives(*, columns, **_) -> set[str]:
+    """What a page can find in these data; whether each sample has one class, only they can tell."""
+    return {name for role, name in (("image", "images"), ("caption", "captions")) if role in columns} | {
+        "one class"
+    }
+
+
 def sources(folder, *, files, **_) -> list[Path]:
     """The tables."""
     return [
