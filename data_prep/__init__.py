@@ -45,9 +45,10 @@ def splits(settings) -> dict[str, Split]:
         If the reader is unknown, does not take a setting or needs another (the message names those there
         are), or the data have not what the page needs; the message names the page, the need and the data set.
     """
-    _refuse(settings, set(getattr(settings, "needs", ())) - gives(settings))
-    read = _splits(settings)
-    _refuse(settings, [need for need in getattr(settings, "needs", ()) if not _has(read, need)])
+    read, needs = _reader(settings), getattr(settings, "needs", ())
+    _refuse(settings, set(needs) - gives(settings))
+    read = read()
+    _refuse(settings, [need for need in needs if not _has(read, need)])
     for part, least in getattr(settings, "sizes", {}).items():
         if len(read[part]) < least:
             raise ValueError(
@@ -69,12 +70,22 @@ def gives(settings) -> set[str]:
     ValueError
         If the reader is unknown; the message names those there are.
     """
-    known = {"scenes": _scenes_give, "coco": modalities, "coco_sample": modalities}
-    known |= {name: module.gives for name, module in LAYOUTS.items()}
+    options = {name: value for name, value in settings.items() if name != "reader"}
+    return _known(settings)[1](**options)
+
+
+def _known(settings):
+    """(what reads a data set, what says what it gives) of the reader that these settings name."""
+    known = {
+        "scenes": (_scenes, _scenes_give),
+        "coco": (_coco, modalities),
+        "coco_sample": (_coco_sample, modalities),
+    }
+    known |= {name: (module.read, module.gives) for name, module in LAYOUTS.items()}
     reader = settings.get("reader")
     if reader not in known:
         raise ValueError(f"the data settings have reader {reader!r}; known: {', '.join(known)}")
-    return known[reader](**{name: value for name, value in settings.items() if name != "reader"})
+    return known[reader]
 
 
 def _scenes_give(**_):
@@ -103,21 +114,18 @@ def _has(read, need):
     return all(getattr(split, need, True) for split in read.values())
 
 
-def _splits(settings):
-    """Train, val and test, whatever a page needs."""
-    readers = {"scenes": _scenes, "coco": _coco, "coco_sample": _coco_sample} | {
-        name: module.read for name, module in LAYOUTS.items()
-    }
-    options = dict(settings)
+def _reader(settings):
+    """What reads train, val and test, once its settings are checked."""
+    read, options = _known(settings)[0], dict(settings)
     reader = options.pop("reader")
-    takes = inspect.signature(readers[reader]).parameters
+    takes = inspect.signature(read).parameters
     unknown = sorted(options.keys() - takes.keys())
     if unknown:
         raise ValueError(f"reader {reader!r} does not take {', '.join(unknown)}; it takes {', '.join(takes)}")
     needed = [name for name, taken in takes.items() if taken.default is taken.empty and name not in options]
     if needed:
         raise ValueError(f"reader {reader!r} needs the data settings {', '.join(needed)}")
-    return _layout(reader, **options) if reader in LAYOUTS else readers[reader](**options)
+    return partial(_layout, reader, **options) if reader in LAYOUTS else partial(read, **options)
 
 
 def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelled=True):
