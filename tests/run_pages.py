@@ -1,8 +1,8 @@
 """Run notebooks one after the other in this process: `python tests/run_pages.py jobs.json`.
 
 For tests of many pages: a kernel for each would spend nearly all its time on imports. Cells run in IPython as
-in a kernel, with the cell that papermill would add. `jobs.json` lists [notebook, profile, path of the executed
-copy]; a page that fails leaves the traceback in place of its copy, as text, and the next one runs.
+in a kernel, with the cell that papermill would add. `jobs.json` lists [notebook, profile, path of the copy as
+it ran]; a page that fails leaves the traceback in place of its copy, as text, and the next one runs.
 """
 
 import json

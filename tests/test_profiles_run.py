@@ -369,3 +369,4 @@ def test_the_book_compiles_from_a_profile(name, ran, tmp_path):
     for page in PAGES:
         html = (tmp_path / "book" / "_build" / "html" / "notebooks" / f"{page}.html").read_text("utf-8")
         assert f"Measured with profile {run.stored.name if page in run.pages else 'scenes'} " in html
+        assert str(run.stored.parent) not in html, "a path of this machine"
