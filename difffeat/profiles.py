@@ -318,8 +318,8 @@ def _expanded(settings, profile):
 
 def _pages():
     """Names of our notebooks that have a parameters cell."""
-    names = sorted(path.stem for path in FOLDER.parent.rglob("*.ipynb"))
-    return [name for name in names if _stored(name)]
+    paths = [path for path in FOLDER.parent.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts]
+    return [name for name in sorted(path.stem for path in paths) if _stored(name)]
 
 
 def _stored(notebook):

@@ -158,6 +158,15 @@ def test_a_notebook_has_one_parameters_cell_and_says_its_own_name(path):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_reads_data_says_what_it_needs_of_them(path):
+    notebook = nbformat.read(path, 4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    needs = notebook.metadata.get("difffeat", {}).get("needs", [])
+    assert set(needs) <= set(profiles.NEEDS)
+    assert bool(needs) == ("data_prep.splits(" in code), "its metadata: difffeat, needs"
+
+
 @pytest.mark.parametrize("name", sorted(set(profiles.known()) - {"coco-lists"}))
 def test_a_profile_gives_every_page_that_it_runs_what_it_takes(name):
     """As the workflow checks it before any job: names, types, and what pages need of the data."""

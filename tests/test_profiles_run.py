@@ -51,6 +51,7 @@ def printed():
 
 
 PRINTED = printed()
+NO_PICTURES = "21_probe_text_grid"  # a page that needs more than images
 NAMES = [*SHIPPED, *PRINTED, "pictures"]
 
 
@@ -263,6 +264,10 @@ def ran(tmp_path_factory):
         ]
         min(queues, key=len).extend(jobs)
         found[name] = SimpleNamespace(pages=pages, executed=executed, stored=folder / "results" / path.stem)
+        if name == "pictures":  # and one that it does not run, started by itself
+            refused = folder / f"{NO_PICTURES}.ipynb"
+            queues[0].append([str(ROOT / "notebooks" / refused.name), str(path), str(refused)])
+            found[name].refused = refused.with_suffix(".txt")
     run_all(queues, folder)
     for run in found.values():
         run.results = claims.read_all(run.stored)
@@ -354,6 +359,11 @@ def test_ag_news(ran):
 def test_data_of_images_alone_run_no_page_on_text(ran):
     assert {"10_extract_image", "20_probe_image_grid", "90_claims"} <= set(ran["pictures"].pages)
     assert not {"00_data", "11_extract_text", "21_probe_text_grid", "30_fusion"} & set(ran["pictures"].pages)
+
+
+def test_a_page_started_on_data_that_lack_what_it_needs_says_so_in_one_line(ran):
+    said = ran["pictures"].refused.read_text().strip().splitlines()[-1]
+    assert said.startswith(f"ValueError: {NO_PICTURES} needs captions, which data set coco (reader coco, ")
 
 
 @pytest.mark.parametrize("name", ["coco", "pictures"])
