@@ -6,13 +6,13 @@ import json
 from functools import partial
 
 from data_prep import ag_news, cifar100, coco, coco_sample, table, tiny_imagenet, vg500, voc
-from data_prep._reading import PARTS, check_count, check_parts, with_val
+from data_prep._reading import PARTS, check_count, check_parts, modalities, with_val
 from difffeat._files import ROOT, cache_root, only_writer
 from difffeat._progress import shown
 from difffeat.datasets import Split, load
 
 # Modules of one layout each: `read(folder, **settings)` gives train, val and test, `sources` with the same
-# settings the files that they are read from.
+# settings the files that they are read from, `gives` what a page can find in them.
 LAYOUTS = {
     "voc": voc,
     "vg500": vg500,
@@ -33,6 +33,7 @@ def splits(settings) -> dict[str, Split]:
     settings : mapping, the `data` of a profile. `reader` names what reads the data: "scenes", "coco",
         "coco_sample", or a module of this package ("voc", "vg500", "cifar100", "tiny_imagenet", "ag_news",
         "table"), whose `read` describes the other settings. A relative `folder` starts at the project.
+        Those of a page, `profiles.Data`, say what it needs of the data as well.
 
     Returns
     -------
@@ -41,23 +42,90 @@ def splits(settings) -> dict[str, Split]:
     Raises
     ------
     ValueError
-        If the reader is unknown, does not take a setting or needs another; the message names those there are.
+        If the reader is unknown, does not take a setting or needs another (the message names those there
+        are), or the data have not what the page needs; the message names the page, the need and the data set.
     """
-    readers = {"scenes": _scenes, "coco": _coco, "coco_sample": _coco_sample} | {
-        name: module.read for name, module in LAYOUTS.items()
+    read, needs = _reader(settings), getattr(settings, "needs", ())
+    _refuse(settings, set(needs) - gives(settings))
+    read = read()
+    _refuse(settings, [need for need in needs if not _has(read, need)])
+    for part, least in getattr(settings, "sizes", {}).items():
+        if len(read[part]) < least:
+            raise ValueError(
+                f"{settings.page} takes {least} samples of {part}, data set {_named(settings)} has "
+                f"{len(read[part])}: set its parameter to fewer, or `samples` to 0, which takes all"
+            )
+    return read
+
+
+def gives(settings) -> set[str]:
+    """What a page can find in a data set, out of `profiles.NEEDS`, without reading anything.
+
+    Parameters
+    ----------
+    settings : mapping, as in `splits`
+
+    Raises
+    ------
+    ValueError
+        If the reader is unknown; the message names those there are.
+    """
+    options = {name: value for name, value in settings.items() if name != "reader"}
+    return _known(settings)[1](**options)
+
+
+def _known(settings):
+    """(what reads a data set, what says what it gives) of the reader that these settings name."""
+    known = {
+        "scenes": (_scenes, _scenes_give),
+        "coco": (_coco, modalities),
+        "coco_sample": (_coco_sample, modalities),
     }
-    options = dict(settings)
-    reader = options.pop("reader", None)
-    if reader not in readers:
-        raise ValueError(f"the data settings have reader {reader!r}; known: {', '.join(readers)}")
-    takes = inspect.signature(readers[reader]).parameters
+    known |= {name: (module.read, module.gives) for name, module in LAYOUTS.items()}
+    reader = settings.get("reader")
+    if reader not in known:
+        raise ValueError(f"the data settings have reader {reader!r}; known: {', '.join(known)}")
+    return known[reader]
+
+
+def _scenes_give(**_):
+    return {"images", "captions", "scenes"}
+
+
+def _refuse(settings, lacking):
+    """Refuse data that have not what a page needs."""
+    if lacking:
+        raise ValueError(
+            f"{settings.page} needs {' and '.join(sorted(lacking))}, which data set {_named(settings)} does "
+            f"not have; this page cannot be run on it"
+        )
+
+
+def _named(settings):
+    """A data set as its settings name it."""
+    reader = settings.get("reader")
+    return f"{settings.get('dataset', reader)} (reader {reader}, folder {settings.get('folder')})"
+
+
+def _has(read, need):
+    """Whether the samples of every part have what a page needs, as far as they show it."""
+    if need == "one class":
+        return all((split.labels.sum(axis=1) == 1).all() for split in read.values())
+    return all(getattr(split, need, True) for split in read.values())
+
+
+def _reader(settings):
+    """What reads train, val and test, once its settings are checked."""
+    read, options = _known(settings)[0], dict(settings)
+    reader = options.pop("reader")
+    takes = inspect.signature(read).parameters
     unknown = sorted(options.keys() - takes.keys())
     if unknown:
         raise ValueError(f"reader {reader!r} does not take {', '.join(unknown)}; it takes {', '.join(takes)}")
     needed = [name for name, taken in takes.items() if taken.default is taken.empty and name not in options]
     if needed:
         raise ValueError(f"reader {reader!r} needs the data settings {', '.join(needed)}")
-    return _layout(reader, **options) if reader in LAYOUTS else readers[reader](**options)
+    return partial(_layout, reader, **options) if reader in LAYOUTS else partial(read, **options)
 
 
 def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelled=True):
@@ -95,18 +163,20 @@ def _coco(
     caption=0,
     unlabelled=True,
     images=True,
+    captions=True,
     check_counts=True,
 ):
     """COCO's own layout: `annotations/{instances,captions}_<part>.json`, and the images in `<part>/`.
 
     `parts` names them, by default train2014 for train and val2014 for test. Where there is no part for val,
-    `validation` images of train are held out for it. `images` false reads labels and captions alone.
+    `validation` images of train are held out for it. `images` false reads labels and captions alone,
+    `captions` false labels and images.
     `check_counts` holds train2014 and val2014 to the numbers of images that were published.
     """
     parts = parts or {"train": "train2014", "test": "val2014"}
     check_parts(parts)
-    how = {"caption": caption, "unlabelled": unlabelled, "with_images": images, "validation": validation}
-    how["check_counts"] = check_counts
+    how = {"caption": caption, "unlabelled": unlabelled, "with_images": images, "with_captions": captions}
+    how |= {"validation": validation, "check_counts": check_counts}
     return _prepared(ROOT / folder, dataset, parts, **how)
 
 
@@ -129,6 +199,8 @@ def _layout(reader, folder, **settings):
 def _prepared(folder, dataset, parts, **how):
     """The splits of a folder in COCO's format."""
     sources = [path for stem in parts.values() for path in _annotations(folder, stem)]
+    if not how.get("with_captions", True):
+        sources = sources[::2]
     return _once(folder, [dataset, parts, how], sources, lambda: _read(folder, dataset, parts, **how))
 
 
@@ -144,13 +216,23 @@ def _once(folder, settings, sources, read):
     return {part: load(kept, part) for part in PARTS}
 
 
-def _read(folder, dataset, parts, caption, unlabelled, with_images=True, validation=None, check_counts=False):
+def _read(
+    folder,
+    dataset,
+    parts,
+    caption,
+    unlabelled,
+    with_images=True,
+    with_captions=True,
+    validation=None,
+    check_counts=False,
+):
     read = {}
     for part, stem in parts.items():
         instances, captions = _annotations(folder, stem)
         images = folder / stem if with_images else None
         how = {"name": part, "dataset": dataset, "caption": caption, "unlabelled": unlabelled}
-        read[part] = coco.read(instances, captions, images, **how)
+        read[part] = coco.read(instances, captions if with_captions else None, images, **how)
         if check_counts and unlabelled and stem in coco.COUNTS:
             check_count(instances, len(read[part]), coco.COUNTS[stem], "images")
     return with_val(read, validation)

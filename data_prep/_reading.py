@@ -13,6 +13,11 @@ from difffeat.datasets import Split
 PARTS = ("train", "val", "test")
 
 
+def modalities(*, images=True, captions=True, **_) -> set[str]:
+    """What a reader with these settings gives of a data set that has images and captions."""
+    return {name for name, taken in (("images", images), ("captions", captions)) if taken}
+
+
 def unpacked(folder, inner) -> Path:
     """`<folder>/<inner>`, as an archive unpacks, or `folder` where that is the inner folder already."""
     inside = Path(folder) / inner

@@ -15,6 +15,11 @@ COUNTS = {"train": 120000, "test": 7600}
 FIELDS = ("title", "description")
 
 
+def gives(**_) -> set[str]:
+    """What a page can find in these data."""
+    return {"captions", "one class"}
+
+
 def sources(folder, **_) -> list[Path]:
     """The files that labels and texts are read from."""
     root = unpacked(folder, "ag_news_csv")

@@ -29,6 +29,11 @@ CLASSES = {"coarse": 20, "fine": 100}
 TOGETHER = 1000  # images in a folder: the unit that is complete or not there
 
 
+def gives(**_) -> set[str]:
+    """What a page can find in these data."""
+    return {"images", "one class"}
+
+
 def sources(folder, **_) -> list[Path]:
     """The files that labels and images are read from."""
     root = unpacked(folder, "cifar-100-binary")

@@ -8,10 +8,15 @@ Parquet needs pyarrow, the extra `parquet`: a large package that nothing else he
 
 from pathlib import Path
 
-from data_prep._reading import PARTS, check_parts, csv_rows, there, with_val
+from data_prep._reading import PARTS, check_parts, csv_rows, modalities, there, with_val
 from difffeat.datasets import Split, multi_hot
 
 ROLES = ("image", "caption", "labels", "id", "part")
+
+
+def gives(*, columns=(), **_) -> set[str]:
+    """What a page can find in these data; whether each sample has one class, only they can tell."""
+    return {"one class"} | modalities(images="image" in columns, captions="caption" in columns)
 
 
 def sources(folder, *, files, **_) -> list[Path]:

@@ -22,6 +22,11 @@ PER_CLASS = 500
 COUNTS = {"train": 100000, "test": 10000}
 
 
+def gives(**_) -> set[str]:
+    """What a page can find in these data."""
+    return {"images", "one class"}
+
+
 def sources(folder, **_) -> list[Path]:
     """The files that labels are read from, and the folders of images, which tell of files that come or go."""
     root = unpacked(folder, "tiny-imagenet-200")

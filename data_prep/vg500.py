@@ -13,7 +13,7 @@ from pathlib import Path
 
 import ijson
 
-from data_prep._reading import check_apart, check_count, json_object, listed, there, with_val
+from data_prep._reading import check_apart, check_count, json_object, listed, modalities, there, with_val
 from difffeat._progress import bar
 from difffeat.datasets import Split, multi_hot
 
@@ -22,6 +22,9 @@ LABELS = "vg_category_500_labels_index.json"
 REGIONS = "region_descriptions.json"
 COUNTS = {"train": 82904, "test": 10000}
 CATEGORIES = 500
+
+
+gives = modalities  # by the settings `images` and `captions`
 
 
 def sources(folder, *, names=None, captions=True, **_) -> list[Path]:

@@ -23,6 +23,11 @@ PARTS = {"train": "trainval", "test": "test"}
 COUNTS = {"train": 2501, "val": 2510, "trainval": 5011, "test": 4952}
 
 
+def gives(**_) -> set[str]:
+    """What a page can find in these data."""
+    return {"images"}
+
+
 def sources(folder, *, parts=None, **_) -> list[Path]:
     """The files that labels are read from."""
     root = unpacked(folder, "VOCdevkit/VOC2007")

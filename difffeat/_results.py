@@ -146,7 +146,7 @@ def record(p, *results, cache=(), dataset=None) -> Page:
     dataset = dataset or p.dataset
     made_with = environment()
     page = Page(
-        profile=p.profile,
+        profile=Path(p.profile).name.removesuffix(".yaml"),  # it may be given by its path
         notebook=p.notebook,
         dataset=dataset,
         results=tuple(_kept(number_status(result, dataset)) for result in results),

@@ -48,16 +48,59 @@ class Model:
 
 @dataclass(frozen=True)
 class Work:
-    """What a study costs: passes of the blocks and of the encoder, operations, bytes of float16 features."""
+    """What a study costs.
+
+    Attributes
+    ----------
+    passes, encoded : int, how often the blocks and the encoder run
+    blocks, encoder : float, operations of either
+    bytes : int, of float16 features
+    """
 
     passes: int
     encoded: int
-    flops: float
+    blocks: float
+    encoder: float
     bytes: int
 
+    @property
+    def flops(self):
+        """Operations of blocks and encoder together."""
+        return self.blocks + self.encoder
+
     def hours(self, rate):
-        """Hours at `rate` operations a second."""
+        """Hours at `rate` operations a second, the encoder's among them."""
         return self.flops / rate / 3600
+
+    def hours_of_blocks(self, rate):
+        """Hours of the blocks alone, on latents that are there."""
+        return self.blocks / rate / 3600
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A printed speed held against the card that it was measured on.
+
+    Attributes
+    ----------
+    printed : float, samples a second
+    flops : float, operations of one sample
+    gpu : str, a name in `PEAK`
+    """
+
+    printed: float
+    flops: float
+    gpu: str
+
+    @property
+    def most(self):
+        """Samples a second at the card's peak."""
+        return peak(self.gpu) / self.flops
+
+    @property
+    def share(self):
+        """Share of the card's peak that the printed speed takes; more than 1 is more than the card has."""
+        return self.printed / self.most
 
 
 @cache
@@ -106,19 +149,65 @@ def _count(run):
 
 def one_pass_per_point(model: Model, samples: int, blocks: Sequence[int], timesteps: Sequence[int]) -> Work:
     """The plain way, as published scripts do it: for each point encode the input and run up to its block."""
-    points = len(blocks) * len(timesteps)
-    run = len(timesteps) * sum(blocks) * model.block + points * model.encoder
-    return Work(samples * points, samples * points, samples * run, _bytes(model, samples, points))
+    passes = samples * len(blocks) * len(timesteps)
+    run = samples * len(timesteps) * sum(blocks) * model.block
+    return Work(passes, passes, run, passes * model.encoder, _bytes(model, samples, blocks, timesteps))
 
 
 def one_pass_per_timestep(
     model: Model, samples: int, blocks: Sequence[int], timesteps: Sequence[int]
 ) -> Work:
     """Our way: encode once, and run once per timestep up to the deepest block, which passes all others."""
-    run = len(timesteps) * max(blocks) * model.block + model.encoder
-    points = len(blocks) * len(timesteps)
-    return Work(samples * len(timesteps), samples, samples * run, _bytes(model, samples, points))
+    passes = samples * len(timesteps)
+    run = passes * max(blocks) * model.block
+    return Work(passes, samples, run, samples * model.encoder, _bytes(model, samples, blocks, timesteps))
 
 
-def _bytes(model, samples, points):
-    return samples * points * model.width * FLOAT16
+WAYS = {"plain": one_pass_per_point, "ours": one_pass_per_timestep}
+
+
+def each_way(model: Model, samples: int, blocks: Sequence[int], timesteps: Sequence[int]) -> dict[str, Work]:
+    """The work of one grid in both `WAYS`."""
+    return {name: way(model, samples, blocks, timesteps) for name, way in WAYS.items()}
+
+
+def studies(sizes, image, text) -> dict[tuple, Work]:
+    """What the paper's models cost on several data sets, for one set of features each.
+
+    Parameters
+    ----------
+    sizes : dict of data set to (samples, tokens of a caption)
+    image, text : (blocks, timesteps) of either grid
+
+    Returns
+    -------
+    dict of (data set, "image" or "text", a name in `WAYS`) to Work
+    """
+    models = {"image": "dit-xl-2-256", "text": "plaid-1b"}
+    return {
+        (data, modality, way): work
+        for modality, grid in (("image", image), ("text", text))
+        for data, (samples, length) in sizes.items()
+        for way, work in each_way(model(models[modality], length), samples, *grid).items()
+    }
+
+
+def speeds(image, text, length, gpu="rtx4090") -> dict[str, Speed]:
+    """The paper's printed speeds, each for passes through all blocks; images also with the encoder in front.
+
+    Parameters
+    ----------
+    image, text : float, samples a second
+    length : int, tokens of a text
+    gpu : str, the card that they were measured on
+    """
+    dit, plaid = model("dit-xl-2-256"), model("plaid-1b", length)
+    return {
+        "image": Speed(image, dit.depth * dit.block, gpu),
+        "image, encoded first": Speed(image, dit.encoder + dit.depth * dit.block, gpu),
+        "text": Speed(text, plaid.depth * plaid.block, gpu),
+    }
+
+
+def _bytes(model, samples, blocks, timesteps):
+    return samples * len(blocks) * len(timesteps) * model.width * FLOAT16

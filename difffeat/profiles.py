@@ -5,26 +5,33 @@ optional:
 
 - `extends`: the name of a profile that it starts from; its own keys are merged into those of that one, except
   for `data`, which replaces them,
-- `parameters`: values that replace defaults; each notebook takes those it declares,
+- `parameters`: values that replace defaults; each notebook takes those it declares, and one that no notebook
+  declares is an error,
 - `notebooks`: for a notebook by name, values for it alone; it must declare them,
 - `data`: where the data are and how to read them (the settings of `data_prep.splits`),
 - `models`: for a backbone by name, how it is loaded (what `backbones.load` takes),
 - `shards`: how many jobs of the workflow share one extraction,
-- `pages`: the notebooks that the workflow runs, all unless it says which.
+- `pages`: the notebooks that the workflow runs; unless it says which, all whose needs the data meet.
 
 In `data` and `models`, `$NAME` stands for an environment variable.
 
 A notebook declares its parameters in the cell tagged `parameters`, as literals, `profile` among them.
 Papermill adds a cell of its own below it and lets any name pass; `parameters` below refuses one that the
-notebook does not declare.
+notebook does not declare. What it needs of the data stands in its metadata, under `difffeat`:
+
+- `needs`: words out of `NEEDS`; a parameter `metric` of "top-1" or "top-5" adds "one class" by itself,
+- `samples`: for a part, the least number of its samples, or the parameter that holds it; a parameter
+  `samples` counts by itself.
 """
 
 import ast
+import difflib
 import json
 import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,6 +41,9 @@ from difffeat._files import ROOT, cache_root
 
 FOLDER = ROOT / "notebooks" / "profiles"
 INJECTED = "# Parameters"  # first line of the cell that papermill adds
+PARTS = ("train", "val", "test")  # in the order of a parameter `samples`
+# What a notebook may need of the data; readers in `data_prep` say which of it they give.
+NEEDS = ("images", "captions", "one class", "scenes")
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,21 @@ class Profile:
     pages: list | None = None
 
 
+class Data(dict):
+    """Data settings that know what the page that reads them needs; `data_prep.splits` holds the data to it.
+
+    Attributes
+    ----------
+    page : str, the notebook's name
+    needs : tuple of str, out of `NEEDS`
+    sizes : dict of part to the least number of its samples
+    """
+
+    def __init__(self, settings, page, needs, sizes):
+        super().__init__(settings)
+        self.page, self.needs, self.sizes = page, needs, sizes
+
+
 class Parameters(SimpleNamespace):
     """Every parameter of a notebook as an attribute, and beside them the following.
 
@@ -57,7 +82,7 @@ class Parameters(SimpleNamespace):
     ----------
     notebook : str, the notebook's name without `.ipynb`
     parameters : dict, the parameters alone, by name
-    data : dict, the profile's data settings
+    data : Data, the profile's data settings, and what the notebook needs of them
     models : dict of backbone to how the profile loads it, empty for those it does not speak of
     root : Path, the project
     cache : Path, `cache/<profile>`; the environment variable DIFFFEAT_CACHE replaces `cache`
@@ -149,7 +174,8 @@ def parameters(namespace, notebook):
     ------
     ValueError
         If a name was injected that the notebook does not declare (the message names those it takes), if a
-        value is of another type than the default, or if there is no such profile.
+        value is of another type than the default, if there is no such profile, or if that sets what no
+        notebook takes.
     """
     defaults, injected = _cells([*_stored(notebook), *namespace.get("In", ())])
     unknown = sorted(injected - defaults.keys())
@@ -161,7 +187,7 @@ def parameters(namespace, notebook):
     values = {name: namespace[name] for name in defaults} | _set_by(profile, notebook, defaults) | given
     values = {name: _checked(name, value, defaults[name]) for name, value in values.items()}
     given_name = str(namespace["profile"])
-    data = _expanded(profile.data, given_name)
+    data = Data(_expanded(profile.data, given_name), notebook, *_needed(notebook, values))
     return Parameters(
         **values,
         notebook=notebook,
@@ -176,21 +202,103 @@ def parameters(namespace, notebook):
 
 
 def planned(profile, notebook) -> dict:
-    """The parameters that a notebook would have under a Profile, without running anything."""
+    """The parameters that a notebook would have under a Profile, without running anything.
+
+    Raises
+    ------
+    ValueError
+        As `parameters` does.
+    """
     defaults, _ = _cells(_stored(notebook))
     return defaults | _set_by(profile, notebook, defaults)
 
 
+def runs(profile, pages, gives) -> list[str]:
+    """The pages that a workflow runs under a Profile, after a check of all that can be known beforehand.
+
+    Parameters
+    ----------
+    profile : Profile
+    pages : sequence of str, the notebooks there are
+    gives : set of str, what the data give: see `data_prep.gives`
+
+    Returns
+    -------
+    list of str
+        Those that the profile names, or where it names none all that need no more than the data give.
+
+    Raises
+    ------
+    ValueError
+        If the profile sets a parameter that no notebook takes or that is of another type in one of the pages,
+        names a page that there is not, or one that needs what the data do not give; the message says which.
+    """
+    if unknown := sorted(set(profile.pages or ()) - set(pages)):
+        raise ValueError(
+            f"{profile.name}.yaml: there is no page {', '.join(unknown)}; there are {', '.join(pages)}"
+        )
+    chosen = list(pages if profile.pages is None else profile.pages)
+    needs = {page: _needed(page, planned(profile, page))[0] for page in chosen}
+    short = {page: [need for need in needs[page] if need not in gives] for page in chosen}
+    refused = [f"{page} needs {' and '.join(lacks)}" for page, lacks in short.items() if lacks]
+    if refused and profile.pages is not None:
+        raise ValueError(
+            f"{profile.name}.yaml names pages that its data cannot serve: {'; '.join(refused)}. Reader "
+            f"{profile.data.get('reader')!r} gives {', '.join(sorted(gives))}; leave these pages out"
+        )
+    return [page for page in chosen if not short[page]]
+
+
+def _needed(notebook, taken):
+    """(what a notebook needs of the data, {part: least number of samples}) with these parameters."""
+    declared = _content(notebook).get("metadata", {}).get("difffeat", {})
+    needs = list(declared.get("needs", ()))
+    if strange := sorted(set(needs) - set(NEEDS)):
+        raise ValueError(f"{notebook} declares needs {strange}; there are {', '.join(NEEDS)}")
+    if str(taken.get("metric", "")).startswith("top-"):
+        needs.append("one class")
+    sizes = dict(zip(PARTS, taken.get("samples", ()), strict=False))
+    for part, least in declared.get("samples", {}).items():
+        sizes[part] = max(sizes.get(part, 0), taken.get(least, least))
+    return tuple(needs), sizes
+
+
 def _set_by(profile, notebook, defaults):
-    """What the profile sets of a notebook's parameters."""
+    """What the profile sets of a notebook's parameters, each of the type that the notebook declares."""
+    _refuse_unknown(profile, notebook, defaults)
+    settings = profile.parameters | profile.notebooks.get(notebook, {})
+    found = {}
+    for name in settings.keys() & defaults.keys():
+        try:
+            found[name] = _checked(name, settings[name], defaults[name])
+        except ValueError as error:
+            raise ValueError(f"{profile.name}.yaml, for {notebook}: {error}") from error
+    return found
+
+
+def _refuse_unknown(profile, notebook, defaults):
+    """Refuse names that nothing takes: of parameters, of notebooks, of parameters of one notebook."""
+    taken = {page: _cells(_stored(page))[0] for page in _pages()} | {notebook: defaults}
+    where, every = f"{profile.name}.yaml", set().union(*taken.values())
+    if unknown := sorted(profile.parameters.keys() - every):
+        raise ValueError(f"{where}: no page takes {_suggested(unknown, every)}")
+    if unknown := sorted(profile.notebooks.keys() - taken.keys()):
+        raise ValueError(f"{where}: there is no page {_suggested(unknown, taken)}")
     own = profile.notebooks.get(notebook, {})
     if unknown := sorted(own.keys() - defaults.keys()):
         raise ValueError(
-            f"{profile.name}.yaml: {notebook} does not take {', '.join(unknown)}; "
-            f"it takes {', '.join(defaults)}"
+            f"{where}: {notebook} does not take {', '.join(unknown)}; it takes {', '.join(defaults)}"
         )
-    settings = profile.parameters | own
-    return {name: settings[name] for name in settings.keys() & defaults.keys()}
+
+
+def _suggested(unknown, known):
+    """Unknown names, what may have been meant by them, and the names that there are."""
+    near = [f"{name} (did you mean {' or '.join(_near(name, known))}?)" for name in unknown]
+    return f"{', '.join(near)}; there are {', '.join(sorted(known))}".replace(" (did you mean ?)", "")
+
+
+def _near(name, known):
+    return difflib.get_close_matches(name, known, n=2)
 
 
 def _expanded(settings, profile):
@@ -208,11 +316,31 @@ def _expanded(settings, profile):
     return os.path.expandvars(settings)
 
 
+def _pages():
+    """Names of our notebooks that have a parameters cell."""
+    paths = [path for path in FOLDER.parent.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts]
+    return [name for name in sorted(path.stem for path in paths) if _stored(name)]
+
+
 def _stored(notebook):
     """Source of the parameters cell of a notebook of ours, in a list; empty for any other."""
-    paths = sorted(FOLDER.parent.rglob(f"{notebook}.ipynb"))
-    cells = [cell for path in paths for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    cells = _content(notebook).get("cells", ())
     return ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+
+
+def _content(notebook):
+    """A notebook of ours as it is stored; an empty one for any other name."""
+    path = next(iter(sorted(FOLDER.parent.rglob(f"{notebook}.ipynb"))), None)
+    return _read_notebook(path, path.stat().st_mtime_ns) if path else {}
+
+
+@cache
+def _read_notebook(path, _changed):
+    """The content of a notebook, without the outputs, read once for as long as it does not change."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        cell.pop("outputs", None)
+    return content
 
 
 def _cells(history):

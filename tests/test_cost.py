@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from difffeat import cost
+from difffeat import cost, paper
 from difffeat.profiles import ROOT
 
 
@@ -27,9 +27,38 @@ def test_one_pass_serves_every_block():
     model = cost.Model(width=10, depth=24, block=3.0, encoder=100.0)
     points = dict(samples=7, blocks=[8, 12, 24], timesteps=[0, 30])
     ours, plain = cost.one_pass_per_timestep(model, **points), cost.one_pass_per_point(model, **points)
-    assert ours == cost.Work(14, 7, 7 * (2 * 24 * 3.0 + 100.0), 7 * 6 * 10 * 2)
-    assert plain == cost.Work(42, 42, 7 * (2 * (8 + 12 + 24) * 3.0 + 6 * 100.0), ours.bytes)
-    assert ours.hours(ours.flops / 3600) == 1.0
+    assert ours == cost.Work(14, 7, 7 * 2 * 24 * 3.0, 7 * 100.0, 7 * 6 * 10 * 2)
+    assert plain == cost.Work(42, 42, 7 * 2 * (8 + 12 + 24) * 3.0, 7 * 6 * 100.0, ours.bytes)
+    assert ours.flops == 7 * (2 * 24 * 3.0 + 100.0)
+    assert ours.hours(ours.flops / 3600) == pytest.approx(1)
+    assert ours.hours_of_blocks(ours.blocks / 3600) == pytest.approx(1)
+    assert cost.each_way(model, *points.values()) == {"plain": plain, "ours": ours}
+
+
+def test_what_the_page_on_cost_says_in_words():
+    """Blocks alone: samples and timesteps multiply either way, more blocks only the plain one."""
+    model = cost.Model(width=10, depth=24, block=3.0, encoder=100.0)
+    one = cost.each_way(model, 7, [24], [0])
+    for way, work in cost.each_way(model, 14, [24], [0, 10, 20]).items():
+        assert work.blocks == 6 * one[way].blocks
+    many = cost.each_way(model, 7, range(1, 25), [0])
+    assert many["ours"].blocks == one["ours"].blocks and many["ours"].encoder == one["ours"].encoder
+    assert many["ours"].bytes == 24 * one["ours"].bytes
+    assert many["plain"].blocks > one["plain"].blocks and many["plain"].encoder == 24 * one["plain"].encoder
+
+    found = cost.speeds(paper.speed("image").value, paper.speed("text").value, 60)
+    assert found["image"].share < 1 < found["image, encoded first"].share
+    assert all(speed.most * speed.share == pytest.approx(speed.printed) for speed in found.values())
+
+
+def test_studies_are_of_every_data_set_and_modality():
+    sizes = {"A": (7, 60), "B": (5, 600)}
+    found = cost.studies(sizes, image=([8, 12], [10]), text=([24], [0, 10]))
+    assert len(found) == 8
+    assert found["B", "text", "ours"] == cost.one_pass_per_timestep(
+        cost.model("plaid-1b", 600), 5, [24], [0, 10]
+    )
+    assert found["A", "image", "plain"].passes == 7 * 2
 
 
 def plan(*arguments, **variables):

@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 import tomllib
+from collections import defaultdict
 from importlib.metadata import PackageNotFoundError, version
 
 import nbformat
@@ -157,16 +158,41 @@ def test_a_notebook_has_one_parameters_cell_and_says_its_own_name(path):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-@pytest.mark.parametrize("name", profiles.known())
-def test_a_profile_sets_only_parameters_that_some_notebook_takes(name):
-    declared = set()
-    for path in NOTEBOOKS:
-        for cell in nbformat.read(path, 4).cells:
-            if "parameters" in cell.metadata.get("tags", []):
-                declared |= {node.targets[0].id for node in ast.parse(cell.source).body}
-    profile = profiles.load(name)
-    assert profile.parameters.keys() <= declared
-    assert profile.notebooks.keys() <= {path.stem for path in NOTEBOOKS}
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_reads_data_says_what_it_needs_of_them(path):
+    notebook = nbformat.read(path, 4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    needs = notebook.metadata.get("difffeat", {}).get("needs", [])
+    assert set(needs) <= set(profiles.NEEDS)
+    assert bool(needs) == ("data_prep.splits(" in code), "its metadata: difffeat, needs"
+
+
+@pytest.mark.parametrize("name", sorted(set(profiles.known()) - {"coco-lists"}))
+def test_a_profile_gives_every_page_that_it_runs_what_it_takes(name):
+    """As the workflow checks it before any job: names, types, and what pages need of the data."""
+    profile, pages = profiles.load(name), [path.stem for path in NOTEBOOKS]
+    ran = profiles.runs(profile, pages, data_prep.gives(profile.data))
+    assert set(ran) == set(profile.pages or pages)
+    for page in ran:
+        assert profiles.planned(profile, page)["profile"] == "scenes", "the default, whatever the profile"
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_the_profile_of_a_recorded_page_gives_it_what_it_takes(path):
+    assert profiles.planned(profiles.load("coco-lists"), path.stem)
+
+
+def test_a_parameter_means_one_thing_on_all_pages():
+    """Of one type wherever it is declared; a profile that sets it sets it on every page."""
+    kinds = defaultdict(lambda: defaultdict(list))
+    for path in NOTEBOOKS + RECORDED:
+        (cell,) = [c for c in nbformat.read(path, 4).cells if "parameters" in c.metadata.get("tags", [])]
+        for node in ast.parse(cell.source).body:
+            default = ast.literal_eval(node.value)
+            items = {type(item).__name__ for item in default} if isinstance(default, list) else ()
+            kinds[node.targets[0].id][type(default).__name__, *sorted(items)].append(path.stem)
+    clashes = {name: dict(found) for name, found in kinds.items() if len(found) > 1}
+    assert not clashes
 
 
 @pytest.mark.parametrize("name", sorted(set(profiles.known()) - {"coco-lists"}))

@@ -16,6 +16,13 @@ shard = "1/1"
 limit = None"""
 
 
+def page(name, *, declared=DECLARED, **metadata):
+    """Store a notebook beside the profiles of a test."""
+    cell = nbformat.v4.new_code_cell(declared, metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
+    nbformat.write(notebook, profiles.FOLDER.parent / f"{name}.ipynb")
+
+
 def run(*cells):
     """Parameters of a notebook whose cells are given, as IPython would have run them."""
     namespace = {"In": ["", *cells, 'p = profiles.parameters(vars(), "20_page")']}
@@ -26,12 +33,13 @@ def run(*cells):
 
 @pytest.fixture
 def coco(tmp_path, monkeypatch):
-    """A second profile beside scenes."""
+    """A second profile beside scenes, and a page that takes what the one of `run` does not."""
     folder = tmp_path / "profiles"
     folder.mkdir()
     (folder / "scenes.yaml").write_text("shards: 2\n")
     (folder / "coco.yaml").write_text("parameters: {blocks: [8, 12], dim: 512}\ndata: {root: /data/coco}\n")
     monkeypatch.setattr(profiles, "FOLDER", folder)
+    page("21_other", declared='profile = "scenes"\ndim = 512\nrate = 1.0')
 
 
 def test_a_notebook_alone_has_its_defaults():
@@ -99,6 +107,65 @@ def test_a_profile_extends_another_and_may_lie_anywhere(coco, tmp_path):
         profiles.load(str(own))
 
 
+def test_a_parameter_that_no_page_takes_is_refused_before_anything_runs(coco):
+    path = profiles.FOLDER / "coco.yaml"
+    path.write_text("parameters: {block: [8], dim: 512}\n")
+    said = r"coco.yaml: no page takes block \(did you mean blocks\?\); there are blocks, dim, limit, profile"
+    with pytest.raises(ValueError, match=said):
+        run(DECLARED, '# Parameters\nprofile = "coco"\n')
+    with pytest.raises(ValueError, match="no page takes block"):
+        profiles.runs(profiles.load("coco"), ["21_other"], set())
+    path.write_text("notebooks: {21_othr: {dim: 3}}\n")
+    with pytest.raises(ValueError, match=r"no page 21_othr \(did you mean 21_other\?\); there are 20"):
+        run(DECLARED, '# Parameters\nprofile = "coco"\n')
+
+
+@pytest.mark.parametrize("profile", ["parameters: {blocks: 8}", "notebooks: {20_page: {blocks: 8}}"])
+def test_a_value_of_another_type_in_a_profile_is_refused_before_anything_runs(coco, profile):
+    page("20_page")
+    (profiles.FOLDER / "coco.yaml").write_text(profile)
+    with pytest.raises(
+        ValueError, match="coco.yaml, for 20_page: blocks = 8: expected list, as in blocks = "
+    ):
+        profiles.planned(profiles.load("coco"), "20_page")
+    with pytest.raises(ValueError, match="coco.yaml, for 20_page: blocks = 8"):
+        profiles.runs(profiles.load("coco"), ["20_page", "21_other"], set())
+    assert profiles.runs(profiles.load("coco"), ["21_other"], set()) == ["21_other"]
+
+
+def test_pages_that_the_data_cannot_serve_are_left_out_or_refused(coco):
+    page("20_page", difffeat={"needs": ["images"]})
+    page("21_other", declared=DECLARED + '\nmetric = "mAP"', difffeat={"needs": ["images", "captions"]})
+    path, pages = profiles.FOLDER / "coco.yaml", ["20_page", "21_other"]
+    path.write_text("data: {reader: birds}")
+    assert profiles.runs(profiles.load("coco"), pages, {"images", "captions"}) == pages
+    assert profiles.runs(profiles.load("coco"), pages, {"images"}) == ["20_page"]
+    path.write_text("data: {reader: birds}\npages: [21_other, 20_page]")
+    assert profiles.runs(profiles.load("coco"), pages, {"images", "captions"}) == pages[::-1]
+    said = r"coco.yaml names .*: 21_other needs captions. Reader 'birds' gives images; leave these pages out"
+    with pytest.raises(ValueError, match=said):
+        profiles.runs(profiles.load("coco"), pages, {"images"})
+    path.write_text("data: {reader: birds}\npages: [21_other]\nparameters: {metric: top-5}")
+    with pytest.raises(ValueError, match="21_other needs one class"):
+        profiles.runs(profiles.load("coco"), pages, {"images", "captions"})
+    path.write_text("pages: [22_another]")
+    with pytest.raises(ValueError, match="there is no page 22_another; there are 20_page, 21_other"):
+        profiles.runs(profiles.load("coco"), pages, {"images", "captions"})
+
+
+def test_what_a_page_needs_goes_with_the_settings_of_its_data(coco):
+    declared = DECLARED + '\nshown = 18\nsamples = [60, 0, 40]\nmetric = "top-1"'
+    page("20_page", declared=declared, difffeat={"needs": ["images"], "samples": {"test": "shown", "val": 5}})
+    p = run(declared, "# Parameters\nshown = 50\n")
+    assert (p.data.page, p.data.needs) == ("20_page", ("images", "one class"))
+    assert p.data.sizes == {"train": 60, "val": 5, "test": 50}
+    page("20_page", declared=declared, difffeat={"needs": ["pictures"]})
+    with pytest.raises(
+        ValueError, match=r"20_page declares needs \['pictures'\]; there are images, captions"
+    ):
+        run(declared)
+
+
 def test_the_last_run_of_an_edited_cell_counts():
     assert run(DECLARED, DECLARED.replace("[3, 6]", "[7]")).blocks == [7]
 
@@ -131,8 +198,7 @@ def test_a_key_that_means_nothing_in_a_profile_is_refused(coco):
 
 def test_without_history_the_stored_notebook_says_what_it_declares(coco):
     """nbval runs cells without keeping them."""
-    cell = nbformat.v4.new_code_cell(DECLARED, metadata={"tags": ["parameters"]})
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), profiles.FOLDER.parent / "20_page.ipynb")
+    page("20_page")
     namespace = {"In": [""], "profile": "scenes", "blocks": [7], "rate": 0.5, "shard": "1/1", "limit": None}
     assert profiles.parameters(namespace, "20_page").blocks == [7]
 

@@ -1,13 +1,17 @@
-"""Each profile of the paper's data sets, the whole way: official layouts and checkpoints, papermill, results.
+"""Every profile that is shipped or printed, the whole way: each page that it runs, and the book from them.
 
-Models and data are small, and most data made up; readers, loaders, notebooks and profiles are the real ones.
+Models and data are small and made up, and a page runs in a process that has run others (`run_pages.py`);
+readers, loaders, notebooks and profiles are the real ones.
 """
 
+import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -15,27 +19,40 @@ import official
 import pytest
 import tiny
 import yaml
-from layouts import reference
 from PIL import Image
 
-from data_prep import coco_sample, vg500
-from difffeat import claims, paper
+import data_prep
+from data_prep import vg500
+from difffeat import claims, paper, profiles
 from difffeat.profiles import ROOT
 
 RANDOM = np.random.default_rng(0)
 SIZES = {"train": 60, "test": 30}
-IMAGES = dict(backbone="dit-xl-2-256", blocks=[1, 2], timesteps=[10, 50])
-TEXTS = dict(backbone="plaid-1b", blocks=[1, 2], timesteps=[0, 30])
-PAGES = {
-    "10_extract_image": IMAGES,
-    "11_extract_text": TEXTS,
-    "20_probe_image_grid": IMAGES | dict(floor_blocks=[2], floor_timesteps=[10], epochs=3),
-    "21_probe_text_grid": TEXTS | dict(floor_timesteps=[0], epochs=3),
-}
-FUSION = dict(
-    image_blocks=[1, 2], image_timesteps=[10, 50], text_blocks=[1, 2], text_timesteps=[0, 30], d_align=8,
-    channel_width=4, epochs=3,
-)  # fmt: skip
+PAGES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+PROCESSES = 2
+# Values that make a page small, where it declares the name and gives it a value.
+FEW = dict(steps=20, epochs=3, resamples=20, noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
+SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
+NEEDS_REFERENCE = {"coco-smoke"}  # reads real images, which are not shipped
+PICTURES = {"data": {"reader": "coco", "captions": False}, "parameters": {"samples": [0, 0, 0]}}
+
+
+def printed():
+    """{name: content} of every profile that the README or a page of the book prints."""
+    found = {}
+    for path in [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]:
+        blocks = re.findall(
+            r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
+        for number, block in enumerate(blocks, start=1):
+            named = re.match(r"# notebooks/profiles/([\w-]+)\.yaml\n", block)
+            found[named[1] if named else f"{path.stem}-{number}"] = yaml.safe_load(block)
+    return found
+
+
+PRINTED = printed()
+NO_PICTURES = "21_probe_text_grid"  # a page that needs more than images
+NAMES = [*SHIPPED, *PRINTED, "pictures"]
 
 
 def picture(path, side=64):
@@ -44,17 +61,56 @@ def picture(path, side=64):
     Image.fromarray(RANDOM.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(path)
 
 
-def sentences(count):
-    return [" ".join(RANDOM.choice(tiny.WORDS, size=5)) for _ in range(count)]
+def sentences(count, words=tiny.WORDS):
+    return [" ".join(RANDOM.choice(words, size=5)) for _ in range(count)]
 
 
-def coco(folder):
-    """The real images of val2014 that are at hand, as COCO is laid out."""
-    coco_sample.write(reference(""), folder)
-    return {"parts": {part: part for part in ("train", "val", "test")}}
+def coco(folder, settings):
+    """COCO's layout, the first label named in the caption."""
+    parts = settings.get("parts") or {"train": "train2014", "test": "val2014"}
+    names, number = ["cat", "dog", "cow", "bird"], 0
+    (folder / "annotations").mkdir()
+    for part, stem in parts.items():
+        images, captions, instances = [], [], []
+        for _ in range(SIZES[part]):
+            number += 1
+            labels = RANDOM.choice(4, size=RANDOM.integers(1, 3), replace=False)
+            images.append({"id": number, "file_name": f"{number:06d}.jpg"})
+            picture(folder / stem / images[-1]["file_name"])
+            said = f"a {names[labels[0]]} {sentences(1, tiny.WORDS[3:])[0]}"  # names no other label
+            captions.append({"id": number, "image_id": number, "caption": said})
+            instances += [
+                {"id": 10 * number + k, "image_id": number, "category_id": 1 + 2 * int(label)}
+                for k, label in enumerate(labels)
+            ]
+        categories = [{"id": 1 + 2 * place, "name": name} for place, name in enumerate(names)]
+        content = {"images": images, "annotations": instances, "categories": categories}
+        (folder / "annotations" / f"instances_{stem}.json").write_text(json.dumps(content))
+        if settings.get("captions", True):
+            content = {"images": images, "annotations": captions}
+            (folder / "annotations" / f"captions_{stem}.json").write_text(json.dumps(content))
+    return {"validation": 20, "check_counts": False}
 
 
-def vg500_files(folder):
+def table(folder, settings):
+    """A CSV file with the columns that the settings name."""
+    columns = settings["columns"]
+    with (folder / settings["files"]).open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(columns.values()))
+        writer.writeheader()
+        for number in range(sum(SIZES.values())):
+            picture(folder / f"{number}.png")
+            row = {
+                "image": f"{number}.png",
+                "caption": sentences(1)[0],
+                "labels": "|".join(RANDOM.choice(tiny.NAMES, size=2, replace=False)),
+                "part": "train" if number < SIZES["train"] else "test",
+            }
+            writer.writerow({column: row[role] for role, column in columns.items()})
+    return {"validation": 20}
+
+
+def vg500_files(folder, _):
     images = [f"{number}.jpg" for number in range(1, 91)]
     lists = {"train": images[:60], "test": images[60:]}
     for part, files in lists.items():
@@ -72,7 +128,7 @@ def vg500_files(folder):
     return {"check_counts": False, "validation": 20}
 
 
-def voc(folder):
+def voc(folder, _):
     root, number = folder / "VOCdevkit" / "VOC2007", 0
     for inner in ("Annotations", "ImageSets/Main"):
         (root / inner).mkdir(parents=True)
@@ -91,7 +147,7 @@ def voc(folder):
     return {"check_counts": False, "validation": 20, "difficult": "ignore"}
 
 
-def cifar100(folder):
+def cifar100(folder, _):
     root = folder / "cifar-100-binary"
     root.mkdir()
     for part, count in SIZES.items():
@@ -102,7 +158,7 @@ def cifar100(folder):
     return {"check_counts": False, "validation": 20}
 
 
-def tiny_imagenet(folder):
+def tiny_imagenet(folder, _):
     root, classes = folder / "tiny-imagenet-200", ["n01", "n02", "n03"]
     for wnid in classes:
         for number in range(20):
@@ -116,7 +172,7 @@ def tiny_imagenet(folder):
     return {"check_counts": False, "validation": 20}
 
 
-def ag_news(folder):
+def ag_news(folder, _):
     root = folder / "ag_news_csv"
     root.mkdir()
     (root / "classes.txt").write_text("World\nSports\nBusiness\nSci/Tech\n")
@@ -126,10 +182,17 @@ def ag_news(folder):
     return {"check_counts": False, "validation": 20}
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
+WRITERS = {
+    "coco": coco, "table": table, "vg500": vg500_files, "voc": voc, "cifar100": cifar100,
+    "tiny_imagenet": tiny_imagenet, "ag_news": ag_news,
+}  # fmt: skip
+
+
+def models(folder):
     """DiT-XL/2 and Plaid 1B as their authors lay them out, much smaller."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("dit-xl-2-256", "plaid-1b")}
+    folders = {name: folder / name for name in ("dit-xl-2-256", "plaid-1b")}
+    for path in folders.values():
+        path.mkdir()
     official.write_dit(folders["dit-xl-2-256"])
     official.write_plaid(tiny.plaid(width=32), folders["plaid-1b"])
     here = dict(device="cpu", precision="float32")
@@ -139,35 +202,112 @@ def models(tmp_path_factory):
     }
 
 
-def run(name, settings, models, folder, pages, **parameters):
-    """Run pages of a profile that extends this one with data and models of its own; their results."""
-    profile = folder / f"{name}-small.yaml"
-    reader = {"voc2007": "voc"}.get(name, name)
-    content = {
-        "extends": name,
-        "data": {"reader": reader, "folder": str(folder), **settings},
-        "models": models,
-        "parameters": {"resamples": 20, "noise_seeds": [0], **parameters},
-        "notebooks": {page: PAGES[page] for page in pages if page in PAGES},
-    }
-    profile.write_text(yaml.safe_dump(content))
+def small(profile, page):
+    """What a page takes in place of what it would: two points of the small models, few steps."""
+    taken, values = profiles.planned(profile, page), {}
+    if not any(name.endswith("backbone") for name in taken):
+        return values  # it loads no model, and is small as it is
+    for name, value in taken.items():
+        if name.endswith("blocks"):
+            values[name] = [1, 2]
+        elif name.endswith("timesteps"):
+            values[name] = value[:2]
+        elif name.endswith("backbone"):  # models of random weights at full size are too large here
+            values[name] = value.removesuffix("-random")
+        elif name in FEW and value is not None:
+            values[name] = FEW[name]
+    return values
+
+
+def written(name, folder):
+    """What `extends` names a profile by: a shipped one by name, any other by the path of its file."""
+    if name in SHIPPED:
+        return name
+    content = PICTURES if name == "pictures" else PRINTED[name]
+    if content.get("extends") in PRINTED:
+        content = content | {"extends": written(content["extends"], folder)}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+def prepare(name, folder, small_models):
+    """Data, and a profile that extends this one with them and small models: (its path, the pages it runs)."""
+    data = folder / name
+    data.mkdir()
+    base = written(name, folder)
+    settings = profiles.load(base).data
+    if settings["reader"] in WRITERS:
+        settings |= {"folder": str(data)} | WRITERS[settings["reader"]](data, settings)
+    content = {"extends": base, "data": settings, "models": small_models}
+    path = folder / f"{name}-small.yaml"
+    path.write_text(yaml.safe_dump(content))
+    profile = profiles.load(path)
+    pages = profiles.runs(profile, PAGES, data_prep.gives(profile.data))
+    notebooks = {page: values for page in pages if (values := small(profile, page))}
+    path.write_text(yaml.safe_dump(content | {"notebooks": notebooks}))
+    return path, pages
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Every page of every profile: by profile its `pages`, `results`, folder `executed` and what `failed`."""
+    folder = tmp_path_factory.mktemp("profiles")
+    small_models, queues, found = models(folder), [[] for _ in range(PROCESSES)], {}
+    for name in NAMES:
+        if name in NEEDS_REFERENCE and "DIFFFEAT_REFERENCE" not in os.environ:
+            continue
+        path, pages = prepare(name, folder, small_models)
+        executed = folder / "executed" / path.stem
+        jobs = [
+            [str(ROOT / "notebooks" / f"{p}.ipynb"), str(path), str(executed / f"{p}.ipynb")] for p in pages
+        ]
+        min(queues, key=len).extend(jobs)
+        found[name] = SimpleNamespace(pages=pages, executed=executed, stored=folder / "results" / path.stem)
+        if name == "pictures":  # and one that it does not run, started by itself
+            refused = folder / f"{NO_PICTURES}.ipynb"
+            queues[0].append([str(ROOT / "notebooks" / refused.name), str(path), str(refused)])
+            found[name].refused = refused.with_suffix(".txt")
+    run_all(queues, folder)
+    for run in found.values():
+        run.results = claims.read_all(run.stored)
+        run.failed = [path.read_text() for path in sorted(run.executed.glob("*.txt"))]
+    return found
+
+
+def run_all(queues, folder):
+    """Run the jobs of each queue in a process of its own."""
     places = {"DIFFFEAT_CACHE": str(folder / "cache"), "DIFFFEAT_RESULTS": str(folder / "results")}
-    for page in pages:
-        source, out = ROOT / "notebooks" / f"{page}.ipynb", folder / f"{page}.ipynb"
-        command = [sys.executable, "-m", "papermill", source, out, "-p", "profile", profile]
-        done = subprocess.run(
-            [*command, "--kernel", "python3", "--no-progress-bar"],
-            env=os.environ | places, cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-    return claims.read_all(folder / "results" / profile.stem)
+    running = []
+    for number, jobs in enumerate(queues):
+        listed = folder / f"jobs-{number}.json"
+        listed.write_text(json.dumps(jobs))
+        command = [sys.executable, ROOT / "tests" / "run_pages.py", listed]
+        running.append(subprocess.Popen(command, env=os.environ | places, cwd=ROOT))
+    assert [process.wait() for process in running] == [0] * len(queues)
+
+
+def test_the_documentation_prints_profiles():
+    assert {"birds", "birds-xl"} <= PRINTED.keys() and len(PRINTED) >= 4
+    assert not [name for name, content in PRINTED.items() if not isinstance(content, dict)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_page_of_a_profile_runs(name, ran):
+    if name not in ran:
+        pytest.skip("DIFFFEAT_REFERENCE is not set: the folder that holds the real images")
+    run = ran[name]
+    assert not run.failed, "\n\n".join(run.failed)
+    assert run.results.keys() == set(run.pages)
+    assert all(page.run["seconds"] > 0 and page.run["peak_gb"] > 0.1 for page in run.results.values())
+    for page in run.pages:
+        assert not lacking(page, run.executed)
 
 
 def lacking(page, folder):
     """What the landing page cites and the executed page does not have: the book would not compile."""
     intro = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
     cited = set(re.findall(rf"{page}\.ipynb::(\w+)", intro))
-    assert cited
     outputs = [
         out for cell in nbformat.read(folder / f"{page}.ipynb", 4).cells for out in cell.get("outputs", [])
     ]
@@ -176,44 +316,67 @@ def lacking(page, folder):
     }
 
 
-def test_coco(tmp_path, models):
-    pages = ["00_data", "10_extract_image", "11_extract_text", "20_probe_image_grid", "21_probe_text_grid"]
-    pages += ["30_fusion", "31_search"]
-    found = run("coco", coco(tmp_path), models, tmp_path, pages, samples=[60, 20, 40], **FUSION)
-    assert found.keys() == set(pages)
-    fused = found["30_fusion"]["fusion_addition_map"]
+def test_coco_runs_all_that_the_paper_reports(ran):
+    run = ran["coco"]
+    assert {"00_data", "30_fusion", "31_search", "40_cost", "90_claims"} <= run.results.keys()
+    fused = run.results["30_fusion"]["fusion_addition_map"]
     assert 0 < fused.value < 1 and fused.paper == paper.best(5, "fusion") and fused.status == "differs"
-    assert found["00_data"]["string_match_map"].value > 0.9  # real captions, and their labels appended
-    assert all(page.run["seconds"] > 0 and page.run["peak_gb"] > 0.1 for page in found.values())
+    assert run.results["00_data"]["string_match_map"].value > 0.9  # the labels are appended to the captions
+    assert (
+        run.results["40_cost"].parameters["image_blocks"] == profiles.load("coco").parameters["image_blocks"]
+    )
+    assert run.results["90_claims"]["claims_not_run"].value < len(claims.CLAIMS)
 
 
-def test_vg500(tmp_path, models):
-    pages = ["21_probe_text_grid", "20_probe_image_grid", "30_fusion"]
-    found = run("vg500", vg500_files(tmp_path), models, tmp_path, pages, **FUSION)
+def test_vg500_stands_beside_its_own_table(ran):
+    found = ran["vg500"].results
     assert found["21_probe_text_grid"]["text_best_score"].paper == paper.best(6, "text")
     assert found["30_fusion"]["fusion_beats_text"].paper.dataset == "VG500"
 
 
-def test_voc2007_with_difficult_objects_left_out(tmp_path, models):
-    found = run("voc2007", voc(tmp_path), models, tmp_path, ["20_probe_image_grid"])
-    best = found["20_probe_image_grid"]["image_best_score"]
+def test_voc2007_is_not_of_the_paper(ran):
+    best = ran["voc2007"].results["20_probe_image_grid"]["image_best_score"]
     assert 0 < best.value < 1 and best.metric == "mAP" and best.status.startswith("not run")
 
 
-@pytest.mark.parametrize(("name", "write"), [("cifar100", cifar100), ("tiny_imagenet", tiny_imagenet)])
-def test_images_of_one_class(name, write, tmp_path, models):
-    page = run(name, write(tmp_path), models, tmp_path, ["20_probe_image_grid"])["20_probe_image_grid"]
+@pytest.mark.parametrize("name", ["cifar100", "tiny_imagenet"])
+def test_images_of_one_class(name, ran):
+    page = ran[name].results["20_probe_image_grid"]
     best = page["image_best_score"]
     assert best.metric == "top-1 accuracy" and 0 <= best.value <= 1 and best.paper is None
     assert "accuracy" in page["image_unimodal_in_block"].what
-    assert not lacking("20_probe_image_grid", tmp_path)
 
 
-def test_ag_news(tmp_path, models):
-    page = run("ag_news", ag_news(tmp_path), models, tmp_path, ["21_probe_text_grid"])["21_probe_text_grid"]
+def test_ag_news(ran):
+    page = ran["ag_news"].results["21_probe_text_grid"]
     best = page["text_best_score"]
     assert best.paper.value == pytest.approx(0.8792) and best.paper.source.startswith("Table 7")
     assert best.value == page["text_original_score"].value  # no topic is written into a text
     assert page["text_deterministic_beats_random"].paper.value is None  # Table 4 is of mAP
     assert page["text_random_score"].paper is None
-    assert not lacking("21_probe_text_grid", tmp_path)
+
+
+def test_data_of_images_alone_run_no_page_on_text(ran):
+    assert {"10_extract_image", "20_probe_image_grid", "90_claims"} <= set(ran["pictures"].pages)
+    assert not {"00_data", "11_extract_text", "21_probe_text_grid", "30_fusion"} & set(ran["pictures"].pages)
+
+
+def test_a_page_started_on_data_that_lack_what_it_needs_says_so_in_one_line(ran):
+    said = ran["pictures"].refused.read_text().strip().splitlines()[-1]
+    assert said.startswith(f"ValueError: {NO_PICTURES} needs captions, which data set coco (reader coco, ")
+
+
+@pytest.mark.parametrize("name", ["coco", "pictures"])
+def test_the_book_compiles_from_a_profile(name, ran, tmp_path):
+    """Pages that it does not run stand as stored, and the line under a title says what the page ran on."""
+    run = ran[name]
+    ignored = shutil.ignore_patterns("_build", "notebooks", "mathjax")
+    shutil.copytree(ROOT / "book", tmp_path / "book", ignore=ignored)
+    sources = [tmp_path / "book", run.executed, run.stored]
+    command = [sys.executable, ROOT / "workflow" / "compile_book.py", *sources]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    for page in PAGES:
+        html = (tmp_path / "book" / "_build" / "html" / "notebooks" / f"{page}.html").read_text("utf-8")
+        assert f"Measured with profile {run.stored.name if page in run.pages else 'scenes'} " in html
+        assert str(run.stored.parent) not in html, "a path of this machine"

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import data_prep
+from difffeat import profiles
 
 COLUMNS = {"image": "file", "caption": "text", "labels": "tags", "part": "of"}
 HEADER = "file,text,tags,of,note"
@@ -82,6 +83,36 @@ def test_images_alone_and_names_given(folder):
     columns = {"image": "file", "labels": "tags", "part": "of"}
     read = splits(folder, columns=columns, names=["tree", "bird", "bear", "fox"])
     assert read["test"].captions == () and read["test"].labels.tolist() == [[0, 1, 1, 0]]
+
+
+def needing(folder, *needs, columns=("image", "labels", "part"), **sizes):
+    """Splits for a page that needs these things of the data."""
+    settings = {"reader": "table", "folder": str(folder), "files": "birds.csv", "validation": 1}
+    settings["columns"] = {role: COLUMNS[role] for role in columns}
+    return data_prep.splits(profiles.Data(settings, "21_page", needs, sizes))
+
+
+def test_a_page_is_told_what_the_data_lack(folder):
+    assert needing(folder, "images", train=2)["test"].images
+    for needs, lacking in (
+        (["captions"], "captions"),
+        (["images", "captions", "scenes"], "captions and scenes"),
+    ):
+        with pytest.raises(ValueError, match=f"21_page needs {lacking}, which data set table .reader table"):
+            needing(folder, *needs)
+    with pytest.raises(ValueError, match="21_page needs images"):
+        needing(folder, "images", columns=("caption", "labels", "part"))
+    with pytest.raises(ValueError, match="21_page needs one class, which data set"):
+        needing(folder, "images", "one class")  # the table may have one label a row: only its rows tell
+    with pytest.raises(
+        ValueError, match="21_page takes 3 samples of train, data set table .* has 2: set its"
+    ):
+        needing(folder, train=3)
+    write(
+        folder,
+        [HEADER, *(row.replace("bird|tree", "tree") for row in ROWS[:2]), ROWS[1], "d.png,x,bird,test,x"],
+    )
+    assert needing(folder, "one class")
 
 
 def test_other_separators_and_encodings(folder):

@@ -190,9 +190,27 @@ def test_settings_of_a_rule_that_a_profile_does_not_have_do_no_harm(project):
     assert rules == {*pages, "10_extract_image_shard", "book"}
 
 
+def test_what_cannot_run_is_left_out_or_refused_before_any_job(project):
+    own = project / "notebooks" / "profiles" / "own.yaml"
+    data = "data: {reader: coco, folder: /none, captions: false}\n"
+    own.write_text(data)
+    rules = {job["rule"].removesuffix("_shard") for job in planned(project, "own")}
+    assert {"10_extract_image", "20_probe_image_grid", "40_cost", "90_claims", "book"} <= rules
+    assert not rules & {"00_data", "05_backbones", "11_extract_text", "30_fusion", "31_search"}
+    for wrong, said in (
+        ("pages: [10_extract_image, 30_fusion]", "30_fusion needs captions. Reader 'coco' gives images"),
+        ("parameters: {samples: 60}", "own.yaml, for 10_extract_image: samples = 60: expected list"),
+        ("parameters: {sample: [6, 6, 6]}", "own.yaml: no page takes sample (did you mean samples"),
+    ):
+        own.write_text(data + wrong)
+        done = make_book(project, "own", "--dry-run")
+        assert done.returncode and said in done.stdout + done.stderr, done.stdout
+    own.unlink()
+
+
 def test_a_failed_shard_is_said_and_is_all_that_runs_again(project, cluster):
     (project / "notebooks" / "profiles" / "tiny.yaml").write_text(
-        "shards: 2\npages: [10_extract_image]\nmodels: {dit-scenes: {device: cuda}}"
+        "shards: 2\ndata: {reader: scenes}\npages: [10_extract_image]\nmodels: {dit-scenes: {device: cuda}}"
     )
     (project / "workflow" / "compile_book.py").write_text(COMPILER)
     often = ["--slurm-init-seconds-before-status-checks", "1"]

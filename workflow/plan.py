@@ -21,7 +21,7 @@ SAMPLES = {
     "ag_news": sum(ag_news.COUNTS.values()),
 }
 EXTRACTING = ("10_extract_image", "11_extract_text")
-# What the paper's 363.52 images a second come to on its RTX 4090, of the vendor's peak: see the page on cost.
+# What the paper's images a second come to on its RTX 4090, of the vendor's peak: see the page on cost.
 SHARE_OF_PEAK = 0.5
 
 
