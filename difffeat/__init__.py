@@ -3,7 +3,7 @@
 Data flows one way, and a module imports only from those above it in this list:
 
 metrics, stats, measures, schedule, datasets, backbones, cost, cache, extract, probe, floors, grid, fusion,
-pairs, search, paper, claims, plots, pages, answers
+pairs, search, paper, claims, plots, pages, answers, protocols
 
 `profiles` stands beside them: it imports none, and gives a notebook its parameters.
 """

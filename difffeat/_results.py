@@ -94,6 +94,7 @@ class Page:
     versions : dict of package to version
     run : dict, what it took: seconds, peak_gb (and gpu_peak_gb), processor, threads, date; says nothing about
         the numbers
+    details : tuple, more that the page measured, for other pages to read; not cited and not compared
     """
 
     profile: str
@@ -105,6 +106,7 @@ class Page:
     commit: str | None
     versions: dict
     run: dict = field(default_factory=dict)
+    details: tuple = ()
 
     def __getitem__(self, name):
         """The Result of this id; an error names those there are."""
@@ -114,7 +116,7 @@ class Page:
         return found[name]
 
 
-def record(p, *results, cache=(), dataset=None) -> Page:
+def record(p, *results, cache=(), dataset=None, details=()) -> Page:
     """Write what a notebook measured to `results/<profile>/<notebook>.json`, and glue it for prose to cite.
 
     In a notebook every result is glued under its id (rounded as it is shown, percentages as fractions: cite
@@ -127,6 +129,7 @@ def record(p, *results, cache=(), dataset=None) -> Page:
     *results : Result
     cache : sequence of cache.Features, the features they were measured on
     dataset : str, optional; by default what the profile's data settings say
+    details : more to keep in the file, as JSON takes it
 
     Returns
     -------
@@ -155,6 +158,7 @@ def record(p, *results, cache=(), dataset=None) -> Page:
         commit=made_with.pop("commit"),
         versions=made_with,
         run=_kept(run_taken()),
+        details=_kept(tuple(details)),
     )
     path = Path(p.results) / f"{p.notebook}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +188,8 @@ def read(path) -> Page:
         raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}; run its notebook again")
     del content["schema"]
     results = [_result(entry) for entry in content.pop("results")]
-    return Page(results=tuple(results), cache=tuple(content.pop("cache")), **content)
+    details = _kept(tuple(content.pop("details")))
+    return Page(results=tuple(results), cache=tuple(content.pop("cache")), details=details, **content)
 
 
 def read_all(folder) -> dict[str, Page]:

@@ -11,10 +11,11 @@ therefore refute any curve with a flat stretch. So noise is measured first, then
 
 1. Every comparison that a claim makes is a difference d of two measured numbers. Its standard error s is its
    standard deviation over the draws.
-2. The largest |deviation of d from its mean| / s over all these comparisons, in one draw, is how far noise
-   reached in that draw anywhere in the claim, in standard errors.
-3. *Support* is the share of draws in which noise reached less far than the trend stands out (its d / s).
-   *Against* is the share in which it reached less far than the strongest contradiction of the claim does.
+2. The largest |deviation of d from its mean| / s over several comparisons, in one draw, is how far noise
+   reached in that draw anywhere among them, in standard errors.
+3. *Support* is the share of draws in which noise reached less far, among the comparisons that the trend is made
+   of, than the trend stands out (its d / s). *Against* is the share in which it reached less far, among all the
+   comparisons that could contradict the claim, than the strongest contradiction does.
 
 A claim is `reproduced` when support is at least 95 % and against is not, `differs` when against is at least
 95 %, else `inconclusive`. So no claim is refuted because it could not be seen, and none is reproduced
@@ -70,7 +71,7 @@ class _Curves:
         self.values, self.draws = np.moveaxis(grid.mean, axis, 0), np.moveaxis(grid.draws, axis + 1, 1)
         self.z, self.noise = _standardised(
             self.values[:, None] - self.values[None], self.draws[:, :, None] - self.draws[:, None]
-        )  # (n, n, m) of point i over point j on each curve, (R,)
+        )  # of point i over point j on each curve, (n, n, m), and its noise, (R, n, n, m)
         best, in_draws = choices(grid)
         where = np.unravel_index([best, *in_draws], grid.mean.shape)
         self.best, self.best_in_draws = where[axis][0], where[axis][1:]
@@ -104,11 +105,10 @@ def unimodal(grid, axis):
     left = np.stack([c.z[:j, j].max(axis=0) for j in range(1, len(c) - 1)])  # (n - 2, m)
     right = np.stack([c.z[j + 1 :, j].max(axis=0) for j in range(1, len(c) - 1)])
     dips = np.minimum(left, right)
-    rise_and_fall = np.minimum(c.z[:, 0], c.z[:, -1])[:, c.best_curve]
+    rise_and_fall = np.minimum(c.z[:, 0], c.z[:, -1])[:, c.best_curve].max()
     where = np.asarray((grid.timesteps, grid.blocks)[axis])
-    found = _verdict(
-        where[c.best], _spread(where[c.best_in_draws]), c.noise, rise_and_fall.max(), dips.max()
-    )
+    trend = rise_and_fall, c.noise[:, :, [0, -1], c.best_curve]
+    found = _verdict(where[c.best], _spread(where[c.best_in_draws]), trend, (dips.max(), c.noise))
     return found._replace(contradiction=_dip(c, dips))
 
 
@@ -138,7 +138,8 @@ def monotone(grid, axis, rising):
     forward = np.arange(len(c)) if rising else np.arange(len(c))[::-1]
     backward = [(lower, higher) for place, higher in enumerate(forward) for lower in forward[:place]]
     turns = np.stack([c.z[lower, higher] for lower, higher in backward])  # (pairs, m)
-    found = _verdict(value, interval, c.noise, c.z[last, first, c.best_curve], turns.max())
+    trend = c.z[last, first, c.best_curve], c.noise[:, last, first, c.best_curve]
+    found = _verdict(value, interval, trend, (turns.max(), c.noise))
     if turns.max() <= 0:
         return found
     place, curve = np.unravel_index(turns.argmax(), turns.shape)
@@ -165,7 +166,8 @@ def within(grid, axis, depth, low, high):
     support = z[np.ix_(inside, ~inside)].min(axis=1).max()
     outside = np.flatnonzero(~inside)
     lead = z[np.ix_(~inside, inside)].min(axis=1)
-    found = _verdict(where[0], _spread(where[1:]), noise, support, lead.max())
+    across = noise[:, inside][:, :, ~inside]  # (R, inside, outside)
+    found = _verdict(where[0], _spread(where[1:]), (support, across), (lead.max(), across))
     if lead.max() <= 0:
         return found
     winner = outside[lead.argmax()]
@@ -189,7 +191,8 @@ def same_best(grid, axis):
     shares = [
         np.bincount(values.argmax(axis=0)).max() / values.shape[1] for values in (c.values, *c.draws)
     ]
-    found = _verdict(shares[0], _spread(shares[1:]), c.noise, above_ends.max(), beaten.min())
+    trend = above_ends.max(), c.noise[:, :, [0, -1]]
+    found = _verdict(shares[0], _spread(shares[1:]), trend, (beaten.min(), c.noise))
     if beaten.min() <= 0:
         return found
     candidate = beaten.argmin()
@@ -204,7 +207,7 @@ def positive(value, draws):
     """A difference above 0; of several, as over the points of a grid, their mean."""
     value, draws = np.mean(value), np.mean(draws.reshape(len(draws), -1), axis=1)
     z, noise = _standardised(value, draws)
-    return _verdict(value, _around(value, draws), noise, z, -z)
+    return _verdict(value, _around(value, draws), (z, noise), (-z, noise))
 
 
 def best_of(values, draws, chosen):
@@ -217,22 +220,31 @@ def best_of(values, draws, chosen):
     lead, lead_draws = values - values[chosen], draws - draws[:, [chosen]]
     z, noise = _standardised(lead, lead_draws)
     best = lead.argmax()
-    return _verdict(lead[best], _around(lead[best], lead_draws[:, best]), noise, -z[-1], z[:-1].max())
+    interval = _around(lead[best], lead_draws[:, best])
+    found = _verdict(lead[best], interval, (-z[-1], noise[:, -1]), (z[:-1].max(), noise[:, :-1]))
+    surest = z[:-1].argmax()
+    if z[surest] <= 0:
+        return found
+    gap = float(lead[surest]), _around(lead[surest], lead_draws[:, surest])
+    return found._replace(contradiction=Contradiction("another pair lies above the one found", *gap))
 
 
 def _standardised(differences, draws):
-    """(d / s, reach of noise (R,)) of any array of differences and its draws (R, ...)."""
+    """(d / s, |deviation| / s in each draw (R, ...)) of any array of differences and its draws (R, ...)."""
     deviations = draws - draws.mean(axis=0)
     s = deviations.std(axis=0)
     known = s > 1e-9  # differences that are the same in every draw, but for rounding, have no noise
     infinite = np.where(np.abs(differences) > 1e-9, np.copysign(np.inf, differences), 0.0)
     z = np.divide(differences, s, out=infinite, where=known)
-    reach = np.divide(np.abs(deviations), s, out=np.zeros_like(deviations), where=known)
-    return z, reach.reshape(len(draws), -1).max(axis=1)
+    return z, np.divide(np.abs(deviations), s, out=np.zeros_like(deviations), where=known)
 
 
-def _verdict(value, interval, noise, trend, contradiction):
-    support, against = (float((noise < strength).mean()) for strength in (trend, contradiction))
+def _verdict(value, interval, trend, contradiction):
+    """The verdict from the strengths of trend and contradiction, each with the noise of its comparisons (R, ...)."""
+    support, against = (
+        float((noise.reshape(len(noise), -1).max(axis=1) < strength).mean())
+        for strength, noise in (trend, contradiction)
+    )
     return Verdict(np.asarray(value).item(), interval, support, against)
 
 

@@ -11,11 +11,12 @@ def on_threads(call, items, device=None):
     Each thread does its own products alone: threads that wait for each other at every small product lose most
     of their time, and on a shared machine nearly all of it.
     """
-    threads = min(torch.get_num_threads(), len(items))
+    allowed = torch.get_num_threads()
+    threads = min(allowed, len(items))
     if threads < 2 or (device is not None and device.type != "cpu"):
         return [call(item) for item in items]
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(call, items))
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(allowed)

@@ -86,12 +86,13 @@ HEADS = {
     "cross_attention": (_cross_attention, _ATTENDED),
     "channel_attention": (_channel_attention, _ATTENDED),
 }
-# Heads that are linear in the features: the modalities that reach the classifier, each with its projection, and
-# whether the classifier has rows of its own for each.
+# Heads that are linear in the features, or in the normalised ones: the modalities that reach the classifier with
+# the projection of each, if any, and whether the classifier has rows of its own for each.
 PRODUCTS = {
-    "linear_concat": (_ADDED, True),
-    "addition": (_ADDED, False),
-    "cross_attention": ({"value": "text"}, False),
+    "concat": ({"image": None, "text": None}, True),
+    "linear_concat": ({"image": "image", "text": "text"}, True),
+    "addition": ({"image": "image", "text": "text"}, False),
+    "cross_attention": ({"text": "value"}, False),
 }
 
 
@@ -256,9 +257,9 @@ def _fit_group(head, features, target, pairs, d_align, loss, seed, shown, how):
     repeated = [values.repeat(len(pairs), 1, 1) for values in first.values()]
     flat, views = packed(repeated, target.device)
     weights = dict(zip(first, views, strict=True))
-    batch = _batches(features, pairs)
+    batch = _batches(features, pairs, normalised=head == "concat")
     gradients = _product_gradients if head in PRODUCTS else _autograd_gradients
-    step, losses = gradients(head, weights, loss), []
+    step, losses = gradients(head, weights, loss, {name: x.shape[2] for name, x in features.items()}), []
 
     def backward(rows):
         flat.grad.zero_()
@@ -289,12 +290,13 @@ def _by_epoch(losses, n, batch_size):
     return torch.stack([total / samples for total, samples in parts], dim=1).numpy()
 
 
-def _batches(features, pairs):
-    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}."""
+def _batches(features, pairs, normalised):
+    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}, each feature of length 1 if asked."""
     gathered = {}
     for name, points in zip(("image", "text"), zip(*pairs, strict=True), strict=True):
         used = sorted(set(points))  # pairs share points: gather each once
-        by_sample = features[name][used].transpose(0, 1).contiguous()  # (N, points, D), long rows
+        points_used = normalize(features[name][used], dim=-1) if normalised else features[name][used]
+        by_sample = points_used.transpose(0, 1).contiguous()  # (N, points, D), long rows
         which = torch.tensor([used.index(point) for point in points], device=by_sample.device)
         gathered[name] = by_sample, which
 
@@ -307,7 +309,7 @@ def _batches(features, pairs):
     return batch
 
 
-def _autograd_gradients(head, weights, loss):
+def _autograd_gradients(head, weights, loss, widths):
     """A callable that fills the gradient from one batch and returns its losses (P,), for any head."""
     for values in weights.values():
         values.requires_grad_()
@@ -321,27 +323,31 @@ def _autograd_gradients(head, weights, loss):
     return step
 
 
-def _product_gradients(head, weights, loss):
-    """The same by hand, for heads that are products of matrices W (D, A) and C (A, K)."""
+def _product_gradients(head, weights, loss, widths):
+    """The same by hand, for heads that are products of matrices W (D, A) and C (A, K), or C (D, K) alone."""
     projections, apart = PRODUCTS[head]
-    width = next(weights[name].shape[2] for name in projections)
-    slices = [slice(number * width * apart, (number * apart + 1) * width) for number in range(len(projections))]
-    parts = [
-        (modality, weights[name], weights["classifier"][:, rows], weights["classifier"].grad[:, rows])
-        for (name, modality), rows in zip(projections.items(), slices, strict=True)
-    ]
+    classifier, first, parts = weights["classifier"], 0, []
+    for modality, name in projections.items():
+        projection = weights.get(name)
+        width = widths[modality] if projection is None else projection.shape[2]
+        rows = slice(first, first + width)
+        first += width * apart
+        parts.append((modality, projection, classifier[:, rows], classifier.grad[:, rows]))
 
     def step(inputs, target):
         logits = weights["bias"].mT  # (P, K, 1)
-        for modality, projection, classifier, _ in parts:
-            product = torch.bmm(classifier.mT, projection.mT)  # (P, K, D)
+        for modality, projection, rows, _ in parts:
+            product = rows.mT if projection is None else torch.bmm(rows.mT, projection.mT)  # (P, K, D)
             logits = torch.baddbmm(logits, product, inputs[modality].mT)  # (P, K, B)
         values = _losses(logits, target, loss)
         residual = LINKS_[loss](logits).sub_(target).div_(_averaged_over(target, loss))
-        for modality, projection, classifier, classifier_gradient in parts:
+        for modality, projection, rows, gradient in parts:
             slope = torch.bmm(residual, inputs[modality])  # (P, K, D)
-            torch.bmm(slope.mT, classifier.mT, out=projection.grad)
-            classifier_gradient.baddbmm_(projection.mT, slope.mT)
+            if projection is None:
+                gradient.add_(slope.mT)
+                continue
+            torch.bmm(slope.mT, rows.mT, out=projection.grad)
+            gradient.baddbmm_(projection.mT, slope.mT)
         torch.sum(residual.mT, dim=1, keepdim=True, out=weights["bias"].grad)
         return values / _labels(target, loss)
 

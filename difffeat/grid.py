@@ -6,12 +6,15 @@ numbers are read on test.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from difffeat._remember import remembered
 from difffeat import cache, extract, measures, probe, stats
 
+CODE = ("grid.py", "probe.py", "measures.py", "metrics.py", "stats.py")  # what makes a grid of features
 PARTS = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
 
 
@@ -62,11 +65,12 @@ class Grid:
         Returns
         -------
         Measured
-            Its interval holds the uncertainty of the choice.
+            Its interval holds the uncertainty of the choice. Resamples choose worse than val does, for they
+            hold its noise twice: so their draws are moved to lie around the value.
         """
         place, places = self.choices
         draws = self.draws.reshape(len(self.draws), -1)
-        return stats.Measured(float(self.mean.flat[place]), draws[np.arange(len(draws)), places])
+        return stats.around(float(self.mean.flat[place]), draws[np.arange(len(draws)), places])
 
     @property
     def on_val(self):
@@ -167,6 +171,7 @@ def measure(
     metric="mAP",
     resamples=200,
     probing=None,
+    train=None,
     **how,
 ):
     """Probe every (timestep, block) on every noise seed.
@@ -180,6 +185,7 @@ def measure(
     metric : str, a name in `measures.MEASURES`, which also says what the probes are trained for
     resamples : int, bootstrap resamples of the test images
     probing : dict, keyword arguments of `probe.fit_grid` that differ from the paper's protocol
+    train : int, how many of the training samples the probes see, the first of them; by default all
 
     Returns
     -------
@@ -187,22 +193,47 @@ def measure(
     """
     points = dict(blocks=sorted(blocks), timesteps=sorted(timesteps))  # as the cache keeps them
     found = [features(splits, backbone, root=root, seed=seed, **points, **how) for seed in seeds]
-    return over_seeds([_measured(splits, parts, metric, resamples, probing or {}) for parts in found])
+    kept = Path(root).parent / "grids"
+    how_judged = metric, resamples, probing or {}, train
+    return over_seeds([_measured(splits, parts, how_judged, kept) for parts in found])
 
 
-def _measured(splits, parts, metric, resamples, probing):
-    """The grid of one noise seed, from its features of train, val and test."""
-    by, found = measures.measure(metric), parts["train"]
+def _measured(splits, parts, how_judged, kept):
+    """The grid of one noise seed, from its features of train, val and test; read where another page measured it."""
     read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
-    probes = probe.fit_grid(_rows(found), read["train"].labels, loss=by.loss, progress=True, **probing)
+    what = {
+        "features": {part: dict(taken.provenance) for part, taken in parts.items()},
+        "points": [list(parts["train"].timesteps), list(parts["train"].blocks)],
+        "samples": {part: split.digest for part, split in read.items()},
+        "judged": how_judged,
+    }
+    found = remembered(kept, what, CODE, lambda: _probed(read, parts, *how_judged))
+    points = tuple(parts["train"].timesteps), tuple(parts["train"].blocks)
+    return Grid(*points, **found, features=(parts,), metric=how_judged[0])
+
+
+def _probed(read, parts, metric, resamples, probing, train):
+    """Values and draws of one noise seed by name, as `Grid` has them."""
+    by, found = measures.measure(metric), parts["train"]
+    features, labels = _rows(found, train), read["train"].labels[:train]
+    probes = probe.fit_grid(features, labels, loss=by.loss, progress=True, **probing)
     shape = (1, len(found.timesteps), len(found.blocks))
     values, draws = {}, {}
     for part in ("val", "test"):
         judged = read[part].judged(probes.scores(_rows(parts[part])))  # (T * B, N, K)
         values[part] = by.value(*judged).reshape(shape)
         draws[part] = by.draws(*judged, draws=resamples, seed=PARTS[part]).reshape(-1, *shape[1:])
-    points = tuple(found.timesteps), tuple(found.blocks)
-    return Grid(*points, values["val"], values["test"], draws["test"], draws["val"], (parts,), metric)
+    return {**values, "draws": draws["test"], "val_draws": draws["val"]}
+
+
+def narrowed(grid, blocks, timesteps):
+    """The same grid at some of its points, as it would have been measured."""
+    rows = [grid.timesteps.index(timestep) for timestep in sorted(timesteps)]
+    columns = [grid.blocks.index(block) for block in sorted(blocks)]
+    cut = {
+        name: getattr(grid, name)[:, rows][:, :, columns] for name in ("val", "test", "draws", "val_draws")
+    }
+    return replace(grid, blocks=tuple(sorted(blocks)), timesteps=tuple(sorted(timesteps)), **cut)
 
 
 def over_seeds(grids):
@@ -217,12 +248,12 @@ def over_seeds(grids):
     return Grid(first.timesteps, first.blocks, **joined, features=features, metric=first.metric)
 
 
-def _rows(found):
+def _rows(found, samples=None):
     """Features of a few timesteps after one another, (P, N, D): a large grid does not fit in memory."""
     point = found.read(found.blocks[0], found.timesteps[0])
     together = max(1, probe.WORKING_SET // (point.nbytes * len(found.blocks)))
     for first in range(0, len(found.timesteps), together):
-        yield found.grid(timesteps=found.timesteps[first : first + together])
+        yield found.grid(timesteps=found.timesteps[first : first + together])[:, :samples]
 
 
 def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
@@ -257,3 +288,24 @@ def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
     }
     found = tuple(parts for grid in told for parts in grid.features)
     return Grid(tuple(timesteps), tuple(blocks), **joined, features=found, metric=told[0].metric)
+
+
+def side_by_side(images, texts, pair):
+    """Both features of a pair of points in one: {part: (N, Di + Dt)}, of the first noise seed.
+
+    Parameters
+    ----------
+    images, texts : Grid of the same samples
+    pair : ((timestep, block), (timestep, block))
+    """
+    (image_timestep, image_block), (text_timestep, text_block) = pair
+    return {
+        part: np.concatenate(
+            [
+                images.features[0][part].read(image_block, image_timestep),
+                texts.features[0][part].read(text_block, text_timestep),
+            ],
+            axis=1,
+        )
+        for part in images.features[0]
+    }

@@ -7,10 +7,15 @@ import numpy as np
 import pandas as pd
 
 from difffeat import measures
-from difffeat._format import show
+from difffeat._format import MISSING, show
 from difffeat.backbones import weights_folder
 from difffeat.claims import Result, Table
 from difffeat.floors import Floor
+
+
+def length(p):
+    """How long the probes of a page are trained, as `probe.fit_grid` takes it: its epochs where set, else steps."""
+    return dict(epochs=p.epochs) if p.epochs else dict(steps=p.steps)
 
 
 def best_point(name, grid, what="", *, paper=None, seeds=()):
@@ -79,6 +84,50 @@ def measured(name, number, what="", *, metric="mAP", unit="percent", **about):
     """A `stats.Measured` as a result with its interval."""
     about.setdefault("draws", len(number.draws))
     return Result(name, number.value, number.interval, what, measures.measure(metric).name, unit, **about)
+
+
+def heads(found, others, labels):
+    """What fusion heads reach beside what they are to beat, as a table: a row each, two columns for each input.
+
+    Parameters
+    ----------
+    found : dict of (input, head) to pairs.Pair
+    others : dict of input to list of Floor, in one order, whatever stands below the heads
+    labels : array of shape (N, K), 0 or 1, of the training samples: a constant guess has a loss on them
+
+    Returns
+    -------
+    Table
+        mAP on test with its interval, and the training loss of the last epoch.
+    """
+    inputs = list(others)
+    lines = [
+        {"head": name} | _columns(inputs, [found[kind, name].on_test for kind in inputs])
+        | {f"loss, {kind}": f"{found[kind, name].losses[-1]:.3f}" for kind in inputs}
+        for name in dict.fromkeys(name for _, name in found)
+    ]
+    blank = {f"loss, {kind}": MISSING for kind in inputs}
+    lines += [
+        {"head": same[0].name} | _columns(inputs, [floor.measured for floor in same]) | blank
+        for same in zip(*others.values(), strict=True)
+    ]
+    guess = f"{constant_loss(labels):.3f}"
+    empty = {f"mAP, {kind}": MISSING for kind in inputs}
+    lines.append({"head": "a constant guess"} | empty | {f"loss, {kind}": guess for kind in inputs})
+    return rows(lines)
+
+
+def _columns(inputs, numbers):
+    """{mAP, input: value with interval} of one row."""
+    return {
+        f"mAP, {kind}": measured("mAP", number).text for kind, number in zip(inputs, numbers, strict=True)
+    }
+
+
+def constant_loss(labels):
+    """Binary cross-entropy of guessing each label's frequency: what a head has to get below."""
+    share = np.clip(np.asarray(labels, dtype=float).mean(axis=0), 1e-12, 1 - 1e-12)
+    return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)).mean())
 
 
 def listing(mapping, *, name="what", value="value"):

@@ -50,6 +50,7 @@ class Pairs:
         samples in the same order; a modality with one seed goes with every seed of the other
     head : name in fusion.HEADS
     resamples : int, bootstrap resamples of the test images, R
+    train : int, how many of the training samples the heads see, the first of them; by default all
     **protocol : d_align, steps, ... as for `fusion.fit_pairs`
 
     Raises
@@ -59,7 +60,7 @@ class Pairs:
         seeds do not go together.
     """
 
-    def __init__(self, splits, images, texts, head="addition", resamples=200, **protocol):
+    def __init__(self, splits, images, texts, head="addition", resamples=200, train=None, **protocol):
         seeds = max(len(images), len(texts))
         if {len(images), len(texts)} - {1, seeds}:
             raise ValueError(f"{len(images)} noise seeds of images do not go with {len(texts)} of texts")
@@ -71,7 +72,7 @@ class Pairs:
                         f"image and text features of {part} are not of the same samples in the same order"
                     )
         self.splits = {part: split.select(self.images[0][part].ids) for part, split in splits.items()}
-        self.head, self.resamples, self.protocol = head, resamples, protocol
+        self.head, self.resamples, self.train, self.protocol = head, resamples, train, protocol
         self.measured = {}
 
     def __call__(self, pairs):
@@ -90,11 +91,11 @@ class Pairs:
 
     @property
     def at_best(self):
-        """The mAP on test of the best pair, with draws that choose the pair anew on their own val: `Measured`."""
+        """The mAP on test of the best pair, with draws that choose the pair anew on their own val, as of `grid.Grid.at_best`."""
         measured = list(self.measured.values())
         places = np.stack([pair.val_draws for pair in measured]).argmax(axis=0)  # (R,)
         draws = np.stack([pair.draws for pair in measured])[places, np.arange(len(places))]
-        return stats.Measured(self.measured[self.best].test, draws)
+        return stats.around(self.measured[self.best].test, draws)
 
     @property
     def test(self):
@@ -113,9 +114,12 @@ class Pairs:
     def _measured(self, pairs, images, texts):
         """A `Pair` of one noise seed for each pair."""
         image_points, text_points = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
-        train = _stack(images["train"], image_points), _stack(texts["train"], text_points)
+        train = (
+            _stack(images["train"], image_points)[:, : self.train],
+            _stack(texts["train"], text_points)[:, : self.train],
+        )
         places = [(image_points.index(image), text_points.index(text)) for image, text in pairs]
-        labels = self.splits["train"].labels
+        labels = self.splits["train"].labels[: self.train]
         trained = fusion.fit_pairs(self.head, *train, labels, pairs=places, progress=True, **self.protocol)
         return [
             self._read(fused, images, texts, *pair) for pair, fused in zip(pairs, trained, strict=True)

@@ -58,6 +58,11 @@ class Measured:
         return Measured(self.value - other.value, self.draws - other.draws)
 
 
+def around(value, draws) -> Measured:
+    """A number whose draws are moved to lie around it: their spread counts, not their bias."""
+    return Measured(value, draws + (value - draws.mean()))
+
+
 class MeanStd(NamedTuple):
     """Mean over n seeds and their sample standard deviation (NaN when n is 1)."""
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from difffeat import fusion, probe
 from difffeat.fusion import HEADS, fit, fit_pairs
@@ -94,32 +94,120 @@ def test_concat_is_a_probe_on_the_normalised_concatenation(data):
     np.testing.assert_allclose(fused.scores(images[0], texts[0]), probes.scores(features)[0], atol=1e-5)
 
 
-def test_addition_equals_a_plain_torch_loop(data):
-    """Three nn.Linear, autograd, Adam and CosineAnnealingLR, with the losses of Figure 3."""
-    images, texts, labels = data
-    image, text = (torch.from_numpy((x - x.mean(axis=0)) / x.std(axis=0)) for x in (images[0], texts[0]))
-    target = torch.from_numpy(labels).float()
+def plain(head, image, text, target, *, steps, loss="bce", weight_decay=0.0, d_align=6, lr=1e-3):
+    """One pair as a script would train it: nn.Linear, autograd, Adam, CosineAnnealingLR.
+
+    Returns
+    -------
+    probabilities (N, K), the loss of each batch (steps,), and how many samples each had (steps,)
+    """
     generator = torch.Generator().manual_seed(0)
-    layers = [torch.nn.Linear(10, 6, bias=False), torch.nn.Linear(7, 6, bias=False), torch.nn.Linear(6, 4)]
-    for layer in layers:
+    widths, joined = {"image": 10, "text": 7, "query": 10, "key": 7, "value": 7}, d_align
+    names = {"cross_attention": ("query", "key", "value")}.get(head, ("image", "text"))
+    layers = {name: torch.nn.Linear(widths[name], d_align, bias=False) for name in names}
+    if head == "linear_concat":
+        joined = 2 * d_align
+    layers["classifier"] = torch.nn.Linear(joined, 4)
+    for layer in layers.values():
         weight, bias = probe.first_linear(layer.in_features, layer.out_features, generator)
         layer.load_state_dict({"weight": weight} | ({"bias": bias[:, 0]} if layer.bias is not None else {}))
-    adam = torch.optim.Adam([p for layer in layers for p in layer.parameters()], lr=1e-3)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=40 * 4)
-    losses = np.zeros(40)
-    for epoch in range(40):
-        for rows in torch.randperm(100, generator=generator).split(32):
+
+    def logits(i, t):
+        if head == "cross_attention":
+            query, key, value = layers["query"](i), layers["key"](t), layers["value"](t)
+            weight = torch.softmax((query * key).sum(dim=1, keepdim=True) / d_align**0.5, dim=1)
+            return layers["classifier"](weight * value)
+        parts = layers["image"](i), layers["text"](t)
+        return layers["classifier"](torch.cat(parts, dim=1) if head == "linear_concat" else sum(parts))
+
+    criterion = {"bce": binary_cross_entropy_with_logits, "ce": cross_entropy}[loss]
+    parameters = [values for layer in layers.values() for values in layer.parameters()]
+    adam = torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=steps)
+    losses, sizes = [], []
+    while len(losses) < steps:
+        for rows in torch.randperm(len(image), generator=generator).split(32)[: steps - len(losses)]:
             adam.zero_grad()
-            logits = layers[2](layers[0](image[rows]) + layers[1](text[rows]))
-            loss = binary_cross_entropy_with_logits(logits, target[rows])
-            loss.backward()
+            value = criterion(logits(image[rows], text[rows]), target[rows])
+            value.backward()
             adam.step()
             cosine.step()
-            losses[epoch] += loss.item() * len(rows) / 100
-    expected = torch.sigmoid(layers[2](layers[0](image) + layers[1](text))).detach().numpy()
-    fused = fit("addition", images[0], texts[0], labels, d_align=6, batch_size=32)
-    np.testing.assert_allclose(fused.losses, losses, atol=1e-5)
-    np.testing.assert_allclose(fused.scores(images[0], texts[0]), expected, atol=1e-5)
+            losses.append(value.item())
+            sizes.append(len(rows))
+    link = torch.sigmoid if loss == "bce" else lambda values: torch.softmax(values, dim=1)
+    return link(logits(image, text)).detach().numpy(), np.array(losses), np.array(sizes)
+
+
+def by_epoch(losses, sizes, batches):
+    """Mean loss of a sample in each epoch, of the samples that the last one reached."""
+    starts = range(0, len(losses), batches)
+    return [
+        np.average(losses[first : first + batches], weights=sizes[first : first + batches])
+        for first in starts
+    ]
+
+
+@pytest.mark.parametrize("loss", ["bce", "ce"])
+@pytest.mark.parametrize("head", ["linear_concat", "addition", "cross_attention"])
+@pytest.mark.parametrize(("steps", "weight_decay"), [(160, 0.0), (61, 0.02)])
+def test_products_of_matrices_equal_a_plain_torch_loop(data, head, loss, steps, weight_decay):
+    """The losses of Figure 3 too. An epoch is 4 batches, the last of 4 samples; 61 steps end after one."""
+    images, texts, labels = data
+    image, text = (torch.from_numpy((x - x.mean(axis=0)) / x.std(axis=0)) for x in (images[0], texts[0]))
+    classes = labels.argmax(axis=1)
+    target = torch.from_numpy(labels).float() if loss == "bce" else torch.from_numpy(classes)
+    how = dict(steps=steps, loss=loss, weight_decay=weight_decay, lr=5e-3, d_align=6)
+    expected, losses, sizes = plain(head, image, text, target, **how)
+    fused = fit(head, images[0], texts[0], labels if loss == "bce" else classes, batch_size=32, **how)
+    assert len(fused.losses) == -(-steps // 4)
+    np.testing.assert_allclose(fused.losses, by_epoch(losses, sizes, 4), atol=1e-5)
+    np.testing.assert_allclose(fused.scores(images[0], texts[0]), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("steps", [1, 3, 6, 9])
+def test_losses_of_an_epoch_that_is_cut_short_are_of_the_samples_it_reached(data, head, steps):
+    """At a rate of next to nothing every batch is judged by the first weights."""
+    images, texts, labels = data
+    still = dict(d_align=6, batch_size=32, lr=1e-12)
+    fused = fit(head, images[0], texts[0], labels, steps=steps, **still)
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"image": torch.from_numpy(images), "text": torch.from_numpy(texts)}
+    fusion._first_weights(head, shapes, 4, 6, generator)  # it draws before the samples are ordered
+    scores = np.clip(fused.scores(images[0], texts[0]).astype(float), 1e-9, 1 - 1e-9)
+    each = -np.where(labels, np.log(scores), np.log(1 - scores)).mean(axis=1)  # (N,)
+    orders = [torch.randperm(100, generator=generator).split(32) for _ in range(3)]
+    rows = [order[: max(0, steps - 4 * epoch)] for epoch, order in enumerate(orders)]
+    expected = [each[torch.cat(batches).numpy()].mean() for batches in rows if batches]
+    np.testing.assert_allclose(fused.losses, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_steps_and_epochs_say_the_same(data, head):
+    images, texts, labels = data
+    steps, epochs = (
+        fit(head, images[0], texts[0], labels, d_align=6, batch_size=32, **given)
+        for given in ({"steps": 12}, {"epochs": 3})
+    )
+    np.testing.assert_array_equal(steps.losses, epochs.losses)
+    np.testing.assert_array_equal(steps.weights["classifier"], epochs.weights["classifier"])
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_results_do_not_depend_on_threads_or_cache(data, head, monkeypatch):
+    images, texts, labels = data
+    threads = torch.get_num_threads()
+    expected = fit_pairs(head, images, texts, labels, **SHORT)
+    try:
+        for count, cache in ((1, 1), (2, 1), (8, 1), (2, 2**30)):
+            torch.set_num_threads(count)
+            monkeypatch.setattr(fusion, "CACHE", cache)
+            for ours, theirs in zip(fit_pairs(head, images, texts, labels, **SHORT), expected, strict=True):
+                for name, values in theirs.weights.items():
+                    np.testing.assert_allclose(ours.weights[name], values, atol=2e-6)
+                np.testing.assert_allclose(ours.losses, theirs.losses, atol=1e-6)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_cross_attention_of_single_tokens_ignores_the_image(data):
@@ -219,6 +307,14 @@ NAN[1, 2, 0] = np.nan
         (lambda: fit_pairs("addition", IMAGES, TEXTS, LABELS, pairs=[]), "no pair"),
         (lambda: fit_pairs("addition", IMAGES, TEXTS, LABELS, d_align=0), "d_align must be positive, got 0"),
         (lambda: fit_pairs("addition", IMAGES, TEXTS, LABELS, scale="unit"), "'unit'"),
+        (
+            lambda: fit_pairs("addition", IMAGES, TEXTS, LABELS, steps=9, epochs=4),
+            "in steps or in epochs, not both; got 9 and 4",
+        ),
+        (
+            lambda: fit_pairs("addition", IMAGES, TEXTS, LABELS, steps=0),
+            "must be positive, got 0, None and 128",
+        ),
         (
             lambda: fit("addition", IMAGES[0], TEXTS[0], LABELS, **SHORT).scores(IMAGES[0], IMAGES[0]),
             "text .* 3 wide",

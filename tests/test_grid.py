@@ -7,7 +7,7 @@ import pytest
 import tiny
 from sklearn.metrics import average_precision_score
 
-from difffeat import datasets, extract, floors, fusion, grid, metrics, probe
+from difffeat import datasets, extract, floors, fusion, grid, metrics, probe, stats
 from difffeat.pairs import Pairs
 
 POINTS = dict(blocks=[0, 1, 2], timesteps=[0, 100])
@@ -40,9 +40,66 @@ def test_a_grid_is_its_points_one_by_one(splits, root):
     scores = one.scores(found["test"].read(2, 100)[None])[0]
     expected = metrics.mean_average_precision(splits["test"].labels, scores)
     assert measured.test[1, 1, 2] == pytest.approx(expected, abs=1e-6)
-    value, interval = measured.at(100, 2)
-    assert value == pytest.approx(measured.test[:, 1, 2].mean())
-    assert interval.low <= interval.high and measured.draws[:, 1, 2].min() <= interval.low
+    assert measured.val_draws.shape == measured.draws.shape and len(measured.features) == 2
+    at = measured.at(100, 2)
+    assert at.value == pytest.approx(measured.test[:, 1, 2].mean())
+    assert at.interval.low <= at.interval.high and measured.draws[:, 1, 2].min() <= at.interval.low
+    np.testing.assert_array_equal(at.draws, measured.draws[:, 1, 2])
+    assert measured.average.value == pytest.approx(measured.mean.mean())
+    np.testing.assert_allclose(measured.average.draws, measured.draws.mean(axis=(1, 2)))
+    seen = measured.on_val
+    assert seen.best == measured.best and np.array_equal(seen.mean, measured.val.mean(axis=0))
+
+
+def test_seeds_measured_apart_and_joined_are_seeds_measured_together(splits, root):
+    model, what = tiny.plaid(), dict(root=root, **POINTS, **QUICK)
+    together = grid.measure(splits, model, seeds=[0, 1], **what)
+    joined = grid.over_seeds([grid.measure(splits, model, seeds=[seed], **what) for seed in (0, 1)])
+    for name in ("val", "test", "draws", "val_draws"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(together, name))
+    assert (joined.timesteps, joined.blocks) == (together.timesteps, together.blocks)
+    assert [parts["test"].path for parts in joined.features] == [
+        parts["test"].path for parts in together.features
+    ]
+
+
+def test_draws_over_seeds_are_of_the_average_and_as_wide_as_seeds_are_apart():
+    """Two seeds that differ by 0.2 everywhere: the standard error of their mean is 0.1."""
+    images = np.random.default_rng(0).normal(scale=1e-3, size=(400, 1, 2))
+    seeds = []
+    for value in (0.4, 0.6):
+        test = np.full((1, 1, 2), value)
+        seeds.append(grid.Grid((0,), (1, 2), test, test, value + images, value + images))
+    joined = grid.over_seeds(seeds)
+    np.testing.assert_allclose(joined.mean, 0.5)
+    assert joined.test.shape == (2, 1, 2) and joined.draws.shape == (400, 1, 2)
+    assert joined.draws.std(axis=0) == pytest.approx(np.full((1, 2), 0.1), rel=0.05)
+    np.testing.assert_allclose(joined.draws, joined.val_draws)  # val and test take the same seeds in a draw
+    one = grid.over_seeds(seeds[:1])
+    np.testing.assert_array_equal(one.draws, seeds[0].draws)
+
+
+def close_points(gap):
+    """Two points, the second better by `gap` on val and test, both with a noise of 0.01 on each part."""
+    mean = np.array([[[0.5, 0.5 + gap]]])
+    val, test = 0.01 * np.random.default_rng(0).normal(size=(2, 1000, 1, 2))
+    return grid.Grid((0,), (1, 2), mean, mean, mean + test, mean + val)
+
+
+def test_the_number_at_the_best_point_holds_the_choice():
+    seldom, often = close_points(0.2), close_points(0.03)
+    for found in (seldom, often):
+        place, places = found.choices
+        assert place == 1 and found.at_best.value == found.at(*found.best).value
+        np.testing.assert_array_equal(places, found.val_draws[:, 0].argmax(axis=1))
+        drawn = found.draws[np.arange(1000), 0, places]
+        moved = found.at_best.draws - drawn  # the same for all draws: they lie around the value
+        assert np.ptp(moved) < 1e-12 and found.at_best.draws.mean() == pytest.approx(found.at_best.value)
+    width = np.ptp(seldom.at_best.interval)
+    assert width == pytest.approx(np.ptp(seldom.at(0, 2).interval))  # nothing to choose
+    chosen, given = often.at_best.interval, often.at(0, 2).interval
+    assert (often.choices[1] == 0).any() and chosen.low < given.low
+    assert chosen.high - chosen.low > given.high - given.low
 
 
 def test_one_class_a_sample_is_measured_by_accuracy(splits, root):
@@ -87,7 +144,7 @@ def test_ignored_pairs_are_not_judged():
 def test_the_best_point_is_chosen_on_val():
     val, test = np.zeros((1, 2, 3)), np.zeros((1, 2, 3))
     val[0, 1, 2], test[0, 0, 0] = 1, 1
-    assert grid.Grid((0, 100), (4, 8, 12), val, test, test).best == (100, 12)
+    assert grid.Grid((0, 100), (4, 8, 12), val, test, test, val).best == (100, 12)
 
 
 def test_filling_by_shares_is_what_measuring_finds(splits, root):
@@ -122,7 +179,7 @@ def test_floors_know_what_they_should(splits):
 def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
     images = grid.features(splits, tiny.dit(), root=root, **POINTS)
     texts = grid.features(splits, tiny.plaid(), root=root, **POINTS)
-    pairs = Pairs(splits, images, texts, d_align=8, epochs=3)
+    pairs = Pairs(splits, [images], [texts], d_align=8, epochs=3)
     wanted = [((0, 1), (0, 2)), ((100, 1), (0, 2)), ((0, 1), (100, 0))]
     together = pairs(wanted)
     read = [
@@ -147,7 +204,70 @@ def test_pairs_of_other_samples_are_refused(splits, root):
     turned = {part: split.select(split.ids[::-1]) for part, split in splits.items()}
     texts = grid.features(turned, tiny.plaid(), root=root, **POINTS)
     with pytest.raises(ValueError, match="image and text features of train are not of the same samples"):
-        Pairs(splits, images, texts)
+        Pairs(splits, [images], [texts])
+
+
+@pytest.fixture(scope="module")
+def of_seeds(splits, root):
+    """Features of each noise seed: of images two, of texts two."""
+    return [
+        [grid.features(splits, model, root=root, seed=seed, **POINTS) for seed in (0, 1)]
+        for model in (tiny.dit(), tiny.plaid())
+    ]
+
+
+PAIRS = [((0, 1), (0, 2)), ((100, 2), (100, 1))]
+
+
+@pytest.mark.parametrize("texts", [2, 1])
+def test_pairs_over_noise_seeds_are_the_average_of_each(splits, of_seeds, texts):
+    """A modality with one seed goes with every seed of the other."""
+    images, texts = of_seeds[0], of_seeds[1][:texts]
+    how = dict(resamples=30, d_align=8, epochs=3)
+    both = Pairs(splits, images, texts, **how)
+    both.measure(PAIRS)
+    each = [Pairs(splits, [image], [text], **how) for image, text in zip(images, texts * 2, strict=False)]
+    for pair in PAIRS:
+        alone = [measured[pair] for measured in each]
+        assert both[pair].val == pytest.approx(np.mean([one.val for one in alone]))
+        assert both[pair].test == pytest.approx(np.mean([one.test for one in alone]))
+        np.testing.assert_allclose(both[pair].losses, np.mean([one.losses for one in alone], axis=0))
+        for name in ("draws", "val_draws"):
+            stacked = np.stack([getattr(one, name) for one in alone], axis=1)
+            np.testing.assert_allclose(getattr(both[pair], name), stats.over_seeds(stacked))
+    assert each[0][PAIRS[1]].test != each[1][PAIRS[1]].test  # so there is something to average
+
+
+def test_pairs_and_grids_are_resampled_alike(splits, of_seeds):
+    """The same images and the same seeds in each draw, or differences would not be paired."""
+    images, texts = of_seeds
+    measured = Pairs(splits, images[:1], texts[:1], resamples=30, d_align=8, epochs=3)
+    read = images[0]["train"].read(1, 0), texts[0]["train"].read(2, 0)
+    fused = fusion.fit("addition", *read, splits["train"].labels, d_align=8, epochs=3)
+    for part, name in (("test", "draws"), ("val", "val_draws")):
+        read = images[0][part].read(1, 0), texts[0][part].read(2, 0)
+        judged = splits[part].judged(fused.scores(*read))
+        expected = stats.map_draws(*judged, draws=30, seed=grid.PARTS[part])
+        np.testing.assert_allclose(getattr(measured[PAIRS[0]], name), expected, atol=1e-5)
+    assert measured[PAIRS[0]].on_test.value == measured[PAIRS[0]].test
+
+
+def test_the_best_pair_holds_the_choice(splits, of_seeds):
+    pairs = Pairs(splits, *of_seeds, resamples=60, d_align=8, epochs=3)
+    pairs.measure(PAIRS)
+    chosen = pairs.at_best
+    assert chosen.value == pairs[pairs.best].test
+    drawn = [
+        max((pairs[pair] for pair in PAIRS), key=lambda one: one.val_draws[draw]).draws[draw]
+        for draw in range(60)
+    ]
+    np.testing.assert_allclose(chosen.draws, drawn - np.mean(drawn) + chosen.value)  # moved to lie around it
+
+
+def test_numbers_of_seeds_that_do_not_go_together_are_refused(splits, of_seeds):
+    images, texts = of_seeds
+    with pytest.raises(ValueError, match="2 noise seeds of images do not go with 3 of texts"):
+        Pairs(splits, images, [*texts, texts[0]])
 
 
 def test_first_samples_of_each_part(splits):

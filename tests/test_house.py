@@ -34,7 +34,7 @@ ORDER = [
         "probe",
         "floors",
     ],
-    *["grid", "fusion", "pairs", "search", "paper", "claims", "plots", "pages", "answers"],
+    *["grid", "fusion", "pairs", "search", "paper", "claims", "plots", "pages", "answers", "protocols"],
 ]
 ALONE = ["profiles"]
 

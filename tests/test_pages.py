@@ -1,6 +1,7 @@
 """What pages say in one line is what the grids, pairs and searches behind it hold."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,16 +10,19 @@ from difffeat import backbones, pages, paper, search
 from difffeat.floors import Floor
 from difffeat.grid import Grid
 from difffeat.pairs import Pair
-from difffeat.stats import Interval
+from difffeat.stats import Measured
 
 
 @pytest.fixture
 def grid():
-    """Val prefers (100, 8), test would prefer (0, 4): a page must go by val."""
+    """Val prefers (100, 8), test would prefer (0, 4): a page must go by val. In 5 of 101 draws val prefers
+    (0, 8), where test is lower."""
     val = np.array([[[0.3, 0.4], [0.35, 0.5]]])
     test = np.array([[[0.6, 0.4], [0.35, 0.48]]])
     draws = test + np.linspace(-0.02, 0.02, 101)[:, None, None]
-    return Grid((0, 100), (4, 8), val, test, draws)
+    val_draws = np.repeat(val, 101, axis=0)
+    val_draws[10:60:10, 0, 1] = 0.6
+    return Grid((0, 100), (4, 8), val, test, draws, val_draws)
 
 
 def test_the_best_point_is_that_of_val_with_the_number_of_test(grid):
@@ -31,29 +35,57 @@ def test_the_best_point_is_that_of_val_with_the_number_of_test(grid):
         "image_best_block",
     )
     assert (value.value, timestep.value, block.value) == (0.48, 100, 8)
-    assert value.interval == pytest.approx((0.461, 0.499)) and value.draws == 101
-    assert pages.at_best(grid)[0] == 0.48 and np.array_equal(pages.at_best(grid)[1], grid.draws[:, 1, 1])
+    assert value.draws == 101
+    places = np.where(grid.val_draws[:, 0, 1] > 0.5, 1, 3)  # among the four points
+    drawn = grid.draws.reshape(101, 4)[np.arange(101), places]
+    drawn += 0.48 - drawn.mean()  # choosing on resamples does worse: their draws are moved around the value
+    assert value.interval == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    assert value.interval[0] < 0.4 < grid.at(100, 8).interval.low  # the choice is in it
+    assert timestep.interval == (0, 100) and block.interval == (8, 8)  # 5 of 101 draws are more than 2.5 %
+    assert value.paper == paper.best(5, "image") and value.seeds == (0,) and value.metric == "mAP"
 
 
-def test_the_mean_of_a_grid_is_over_its_points(grid):
-    result = pages.mean_result("all", grid, "mean")
-    assert result.value == pytest.approx(np.mean([0.6, 0.4, 0.35, 0.48]))
-    assert result.interval[0] < result.value < result.interval[1]
+def test_ends_of_positions_are_positions(grid):
+    """Of two timesteps the interval is never between them."""
+    rare = replace(
+        grid, val_draws=np.concatenate([grid.val_draws[[10]], np.repeat(grid.val_draws[:1], 100, 0)])
+    )
+    _, timestep, _ = pages.best_point("image", rare)
+    assert timestep.interval == (100, 100)  # one of 101 draws is fewer than 2.5 %
+    for result in pages.best_point("image", grid)[1:]:
+        assert set(result.interval) <= {*grid.timesteps, *grid.blocks}
 
 
 def test_floors_and_gains(grid):
-    found = [Floor("raw pixels", 0.24, Interval(0.2, 0.3)), pages.floor("untrained copy", grid)]
-    assert [result.id for result in pages.floors(found[:1])] == ["floor_raw_pixels_score"]
-    gains = {result.id: result.value for result in pages.gains("image", grid, found)}
-    assert gains == {"image_over_raw_pixels": pytest.approx(2.0), "image_over_untrained_copy": 1.0}
+    pixels = Floor("raw pixels", Measured(0.24, 0.5 * grid.draws[:, 1, 1]))
+    found = [pixels, pages.floor("untrained copy", grid)]
+    (floor,) = pages.floors(found[:1])
+    assert (floor.id, floor.value, floor.draws) == ("floor_raw_pixels_score", 0.24, 101)
+    assert floor.interval == pytest.approx((0.2305, 0.2495))
+    gains = {result.id: result for result in pages.gains("image", grid.at(100, 8), found)}
+    assert {name: result.value for name, result in gains.items()} == {
+        "image_less_raw_pixels": pytest.approx(0.24),
+        "image_over_raw_pixels": pytest.approx(2.0),
+        "image_less_untrained_copy": 0.0,
+        "image_over_untrained_copy": 1.0,
+    }
+    less = gains["image_less_raw_pixels"]  # paired: half of what moves in both is gone
+    assert less.interval == pytest.approx((0.2305, 0.2495)) and less.unit == "points"
+    nothing = Floor("nothing", Measured(0.0, np.zeros(101)))
+    assert [result.id for result in pages.gains("image", grid.at(100, 8), [nothing])] == [
+        "image_less_nothing"
+    ]
 
 
 def test_pairs_as_dots():
     class Measured:
-        measured = {((0, 4), (10, 8)): Pair(0.5, 0.4, np.array([0.39, 0.41]), np.array([1.0]))}
+        measured = {
+            ((0, 4), (10, 8)): Pair(0.5, 0.4, np.array([0.39, 0.41]), np.array([0.5, 0.5]), np.array([1.0]))
+        }
 
     dots = pages.dots(Measured)
     assert list(dots) == [("(0, 4)", "(10, 8)")] and dots["(0, 4)", "(10, 8)"][0] == 0.4
+    assert dots["(0, 4)", "(10, 8)"][1] == pytest.approx((0.3905, 0.4095))
 
 
 def test_a_replayed_search_as_a_table():

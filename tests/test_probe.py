@@ -1,5 +1,7 @@
 """Probes trained together, one after another, and by a plain torch loop must be the same probes."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +32,13 @@ def data():
     return features.astype(np.float32), (latent > 0.8).astype(np.uint8), latent.argmax(axis=1)
 
 
-def plain(features, labels, loss, *, epochs, batch_size, lr=1e-3, seed=0):
+def batches(n, batch_size, generator):
+    """Rows of one batch after another, the samples in a new order in each epoch, without end."""
+    while True:
+        yield from torch.randperm(n, generator=generator).split(batch_size)
+
+
+def plain(features, labels, loss, *, steps, batch_size, lr=1e-3, weight_decay=0.0, seed=0):
     """One probe as a script would train it: nn.Linear, autograd, Adam, CosineAnnealingLR."""
     x = torch.from_numpy(features)
     target = torch.from_numpy(labels).float() if loss == "bce" else torch.from_numpy(labels)
@@ -38,15 +46,14 @@ def plain(features, labels, loss, *, epochs, batch_size, lr=1e-3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     weight, bias = probe.first_linear(x.shape[1], linear.out_features, generator)
     linear.load_state_dict({"weight": weight, "bias": bias[:, 0]})
-    adam = torch.optim.Adam(linear.parameters(), lr=lr)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, epochs * -(-len(x) // batch_size))
+    adam = torch.optim.Adam(linear.parameters(), lr=lr, weight_decay=weight_decay)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     criterion = binary_cross_entropy_with_logits if loss == "bce" else cross_entropy
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x), generator=generator).split(batch_size):
-            adam.zero_grad()
-            criterion(linear(x[rows]), target[rows]).backward()
-            adam.step()
-            cosine.step()
+    for rows in islice(batches(len(x), batch_size, generator), steps):
+        adam.zero_grad()
+        criterion(linear(x[rows]), target[rows]).backward()
+        adam.step()
+        cosine.step()
     logits = linear(x).detach()
     return (torch.sigmoid(logits) if loss == "bce" else torch.softmax(logits, dim=1)).numpy()
 
@@ -56,7 +63,7 @@ def test_grid_equals_a_plain_torch_loop(data, loss):
     features, labels, classes = data
     features = np.stack([StandardScaler().fit_transform(point) for point in features]).astype(np.float32)
     target = labels if loss == "bce" else classes
-    protocol = dict(epochs=40, batch_size=32)
+    protocol = dict(steps=200, batch_size=32)  # 40 epochs of 5 batches
     together = fit_grid(features, target, loss=loss, scale="none", **protocol).scores(features)
     for point in range(5):
         expected = plain(features[point], target, loss, **protocol)
@@ -65,12 +72,92 @@ def test_grid_equals_a_plain_torch_loop(data, loss):
     np.testing.assert_allclose(scaled, together, atol=1e-4)  # one is scaled in float32, one in float64
 
 
+@pytest.mark.parametrize("loss", ["bce", "ce"])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.03])
+@pytest.mark.parametrize("steps", [1, 3, 7, 23])
+def test_any_number_of_steps_and_a_weight_decay_equal_a_plain_torch_loop(data, loss, weight_decay, steps):
+    """An epoch is 5 batches of 32, the last of them short: the cosine ends, and Adam stops, within an epoch.
+    The bias decays as the weights do."""
+    features, labels, classes = data
+    point = StandardScaler().fit_transform(features[0]).astype(np.float32)
+    target = labels if loss == "bce" else classes
+    protocol = dict(steps=steps, batch_size=32, lr=0.05, weight_decay=weight_decay)
+    ours = fit_grid(point[None], target, loss=loss, scale="none", **protocol).scores(point[None])[0]
+    np.testing.assert_allclose(ours, plain(point, target, loss, **protocol), atol=2e-6)
+
+
+def test_weight_decay_shrinks_weights_and_bias(data):
+    features, labels, _ = data
+    rare = labels * (np.arange(len(labels)) % 5 == 0)[:, None]  # a bias far from 0
+    long = dict(steps=600, lr=0.05, batch_size=150)
+    free, held = (fit_grid(features[:1], rare, weight_decay=decay, **long) for decay in (0.0, 0.05))
+    assert held.weight.norm() < 0.5 * free.weight.norm() and held.bias.norm() < 0.5 * free.bias.norm()
+
+
+def test_steps_and_epochs_say_the_same(data):
+    """40 epochs of the paper's data are its 25,880 steps; here an epoch is 5 steps, the last batch short."""
+    features, labels, _ = data
+    assert (
+        probe.steps_of(None, None, 150, 32) == probe.steps_of(None, 40, 82_783, 128) == probe.STEPS == 25_880
+    )
+    assert probe.steps_of(None, 3, 150, 32) == 15 and probe.steps_of(17, None, 150, 32) == 17
+    steps, epochs = (
+        fit_grid(features, labels, batch_size=32, **given) for given in ({"steps": 15}, {"epochs": 3})
+    )
+    np.testing.assert_array_equal(steps.weight, epochs.weight)
+    np.testing.assert_array_equal(steps.bias, epochs.bias)
+    probes = [
+        LinearProbe(batch_size=32, **given).fit(features[0], labels)
+        for given in ({"steps": 15}, {"epochs": 3})
+    ]
+    np.testing.assert_array_equal(*(one.predict_proba(features[0]) for one in probes))
+
+
+def test_results_do_not_depend_on_threads_or_cache(data, monkeypatch):
+    """How many probes a group holds changes no batch and no first weight, only the order of additions."""
+    features, labels, _ = data
+    threads = torch.get_num_threads()
+    expected = fit_grid(features, labels, **SHORT)
+    try:
+        for count, cache in ((1, 1), (1, 2**30), (2, 2**22), (3, 1), (8, 2**30)):
+            torch.set_num_threads(count)
+            monkeypatch.setattr(probe, "CACHE", cache)
+            found = fit_grid(features, labels, **SHORT)
+            np.testing.assert_allclose(found.weight, expected.weight, atol=1e-6)
+            np.testing.assert_allclose(found.bias, expected.bias, atol=1e-6)
+            assert torch.get_num_threads() == count  # as the caller had set it
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+def test_our_adam_is_torchs(weight_decay):
+    """Over 2,000 steps of gradients of very different sizes, some of them 0."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = 10.0 ** torch.linspace(-6, 3, 40)
+    sizes[:3] = 0
+    first = torch.randn(40, generator=generator)
+    ours, (view,) = probe.packed([first.view(8, 5)], torch.device("cpu"))
+    theirs = torch.nn.Parameter(first.clone())
+    step, adam = probe._adam(ours, weight_decay), torch.optim.Adam([theirs], weight_decay=weight_decay)
+    for taken in range(2000):
+        gradient = sizes * torch.randn(40, generator=generator)
+        lr = 1e-2 * (1 + np.cos(np.pi * taken / 2000)) / 2
+        adam.param_groups[0]["lr"] = lr
+        ours.grad.copy_(gradient)
+        theirs.grad = gradient.clone()
+        step(lr)
+        adam.step()
+    np.testing.assert_allclose(view.flatten(), theirs.detach(), rtol=1e-4, atol=2e-5)
+    assert (ours - first).abs().max() > 0.3  # it went somewhere
+
+
 def test_together_equals_one_after_another(data):
     """Over the paper's 40 epochs, within the noise of float addition."""
     features, labels, _ = data
-    together = fit_grid(features, labels, batch_size=32)
+    together = fit_grid(features, labels, epochs=40, batch_size=32)
     for point in range(5):
-        alone = fit_grid(features[point : point + 1], labels, batch_size=32)
+        alone = fit_grid(features[point : point + 1], labels, epochs=40, batch_size=32)
         np.testing.assert_allclose(together.weight[point], alone.weight[0], atol=1e-5)
         np.testing.assert_allclose(
             together.scores(features)[point], alone.scores(features[point : point + 1])[0], atol=1e-5
@@ -141,7 +228,7 @@ def test_chosen_points_are_scored_alone(data):
 
 def test_a_probe_learns(data):
     features, labels, _ = data
-    scores = fit_grid(features, labels, lr=0.05).scores(features)
+    scores = fit_grid(features, labels, epochs=40, lr=0.05).scores(features)
     assert average_precision_score(labels, scores[0], average="macro") > 0.9
 
 
@@ -156,7 +243,7 @@ LABELS = np.eye(4)
     [
         (lambda: fit_grid(NAN, LABELS), "NaN or infinite values, the first at grid point 1, sample 2"),
         (lambda: fit_grid([OK, np.full((1, 4, 3), np.inf)], LABELS, **SHORT), "grid point 2, sample 0"),
-        (lambda: fit_grid(OK, np.eye(5)), "features have 4 samples, labels have 5"),
+        (lambda: fit_grid(OK, np.eye(5), **SHORT), "features have 4 samples, labels have 5"),
         (lambda: fit_grid(OK, 2 * LABELS), "must be 0 or 1, found 2"),
         (lambda: fit_grid(OK, np.zeros((4, 0))), "non-empty"),
         (lambda: fit_grid(OK[0], LABELS), r"must be \(P, N, D\), got shape \(4, 3\)"),
@@ -167,7 +254,14 @@ LABELS = np.eye(4)
         (lambda: fit_grid([OK, np.zeros((1, 4, 2))], LABELS, **SHORT), "share a width, got 3 and 2"),
         (lambda: fit_grid(OK, LABELS, loss="mse"), "'mse'"),
         (lambda: fit_grid(OK, LABELS, scale="minmax"), "'minmax'"),
-        (lambda: fit_grid(OK, LABELS, epochs=0), "must be positive, got 0, 128"),
+        (lambda: fit_grid(OK, LABELS, epochs=0), "must be positive, got None, 0 and 128"),
+        (lambda: fit_grid(OK, LABELS, steps=0), "must be positive, got 0, None and 128"),
+        (lambda: fit_grid(OK, LABELS, steps=9, batch_size=0), "must be positive, got 9, None and 0"),
+        (lambda: fit_grid(OK, LABELS, epochs=9, batch_size=0), "must be positive, got None, 9 and 0"),
+        (lambda: fit_grid(OK, LABELS, steps=9, epochs=4), "in steps or in epochs, not both; got 9 and 4"),
+        (lambda: LinearProbe(steps=9, epochs=4).fit(np.eye(4), [0, 1, 0, 1]), "not both; got 9 and 4"),
+        (lambda: fit_grid(OK, LABELS, lr=0.0), "lr must be positive"),
+        (lambda: fit_grid(OK, LABELS, weight_decay=-1.0), "weight_decay not negative, got 0.001 and -1"),
         (lambda: fit_grid(OK, LABELS[:, :3], loss="ce"), "sample 3 has 0 labels: measure mAP"),
         (lambda: fit_grid(OK, np.array([0, 1, -1, 0]), loss="ce"), "integers from 0"),
         (lambda: fit_grid(OK, np.array([0.0, 1, 1, 0]), loss="ce"), "integers from 0"),
@@ -189,12 +283,12 @@ FLOAT32 = {"check_methods_sample_order_invariance", "check_methods_subset_invari
 @pytest.mark.filterwarnings("ignore:.*:sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize(
     "check",
-    [check for _, check in estimator_checks_generator(LinearProbe(lr=0.1))],
+    [check for _, check in estimator_checks_generator(LinearProbe(lr=0.1, epochs=40))],
     ids=lambda check: check.func.__name__,
 )
 def test_estimator_keeps_scikit_learns_contract(check):
     if check.func.__name__ not in FLOAT32:
-        check(LinearProbe(lr=0.1))
+        check(LinearProbe(lr=0.1, epochs=40))
 
 
 def test_estimator_is_the_grid_of_one_point(data):
@@ -205,7 +299,7 @@ def test_estimator_is_the_grid_of_one_point(data):
     )
     assert many.predict(features[0]).shape == labels.shape
     names = np.array(["ant", "bee", "cat", "dog"])[classes]
-    one = LinearProbe(lr=0.1).fit(features[0], names)
+    one = LinearProbe(lr=0.1, epochs=40).fit(features[0], names)
     assert one.classes_.tolist() == ["ant", "bee", "cat", "dog"]
     np.testing.assert_allclose(one.predict_proba(features[0]).sum(axis=1), 1, atol=1e-5)
     assert one.score(features[0], names) > 0.8

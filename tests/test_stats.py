@@ -1,7 +1,8 @@
-"""Intervals: the fast bootstrap of mAP against the plain one, and the tests against scipy."""
+"""Intervals: the fast bootstrap of mAP against its definition in loops, and the tests against scipy."""
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import ttest_rel
 
 from difffeat import metrics, stats
@@ -17,24 +18,77 @@ def case():
     return labels, scores
 
 
-def resampled_map(labels, scores):
-    return lambda images: metrics.mean_average_precision(labels[images], scores[..., images, :])
+def map_of_drawn(labels, scores, images):
+    """mAP of drawn images (n,), each copy of one judged as if its other copies were not there.
+
+    The definition in loops, for one grid point: a copy of a positive keeps all drawn images but its other
+    copies, and its precision is the share of positives among the kept ones that score no less than it does.
+    """
+    classes = []
+    for k in range(labels.shape[1]):
+        precisions = []
+        for judged in images:
+            if not labels[judged, k]:
+                continue
+            kept = [judged] + [other for other in images if other != judged]
+            above = [labels[one, k] for one in kept if scores[one, k] >= scores[judged, k]]
+            precisions.append(sum(above) / len(above))
+        if precisions:  # a class that the draw lost is left out
+            classes.append(sum(precisions) / len(precisions))
+    return sum(classes) / len(classes)
 
 
-def test_fast_bootstrap_is_the_plain_bootstrap(case):
-    """The same draws: ties, classes that lose their positives in a draw, and one that never has any."""
-    labels, scores = case
-    plain = stats.bootstrap(resampled_map(labels, scores), len(labels), draws=60, seed=3)
-    fast = stats.bootstrap_map(labels, scores, draws=60, seed=3)
-    np.testing.assert_allclose(fast, plain, atol=1e-6)
-
-
-def test_draws_are_those_of_the_plain_bootstrap(case):
-    labels, scores = case
+def drawn(n, draws, seed):
+    """The images that each draw takes, as `bootstrap` hands them to any statistic."""
     kept = []
-    stats.bootstrap(lambda images: kept.append(images) or 0.0, len(labels), draws=5, seed=1)
-    expected = [resampled_map(labels, scores)(images) for images in kept]
-    np.testing.assert_allclose(stats.map_draws(labels, scores, draws=5, seed=1), expected, atol=1e-6)
+    stats.bootstrap(lambda images: kept.append(images) or 0.0, n, draws=draws, seed=seed)
+    return kept
+
+
+def test_draws_are_the_definition_in_loops(case):
+    """Ties, classes that lose their positives in a draw, and one that never has any."""
+    labels, scores = case
+    images = drawn(len(labels), 40, seed=3)
+    assert any(3 not in rows for rows in images) and any(3 in rows for rows in images)  # of class 3 the one
+    expected = [[map_of_drawn(labels, point, rows) for point in scores] for rows in images]
+    found = stats.map_draws(labels, scores, draws=40, seed=3)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    interval = stats.bootstrap_map(labels, scores, draws=40, seed=3)
+    np.testing.assert_allclose(interval, stats.percentiles(np.array(expected)), atol=1e-6)
+
+
+def test_all_scores_equal_is_one_threshold(case):
+    labels, _ = case
+    flat = np.zeros(labels.shape)
+    expected = [map_of_drawn(labels, flat, rows) for rows in drawn(len(labels), 10, seed=1)]
+    np.testing.assert_allclose(stats.map_draws(labels, flat, draws=10, seed=1), expected, atol=1e-6)
+
+
+def test_a_draw_that_repeats_no_image_is_the_plain_map(case, monkeypatch):
+    """Copies are all that differs from mAP as it is measured."""
+    labels, scores = case
+    counts = (np.random.default_rng(0).random((len(labels), 8)) < 0.7).astype(np.float32)
+    counts[3] = 1
+    monkeypatch.setattr(stats, "_multiplicities", lambda *_: torch.from_numpy(counts))
+    expected = [
+        metrics.mean_average_precision(labels[rows], scores[:, rows]) for rows in counts.T.astype(bool)
+    ]
+    np.testing.assert_allclose(stats.map_draws(labels, scores, draws=8), expected, atol=1e-6)
+
+
+def test_draws_are_centred_where_those_of_plain_copies_are_too_high(case):
+    labels, scores = case
+    value = metrics.mean_average_precision(labels[:, :3], scores[0, :, :3])
+    plain = np.array(
+        [
+            metrics.mean_average_precision(labels[rows, :3], scores[0, rows, :3])
+            for rows in drawn(len(labels), 400, seed=0)
+        ]
+    )
+    ours = stats.map_draws(labels[:, :3], scores[0, :, :3], draws=400, seed=0)
+    error = ours.std() / 20
+    assert abs(ours.mean() - value) < 3 * error
+    assert plain.mean() - value > 10 * error
 
 
 def test_leading_axes_and_single_points(case):
@@ -87,12 +141,42 @@ def test_paired_bootstrap_is_narrower_than_two_intervals(case):
 
 
 def test_over_seeds_adds_the_spread_between_seeds():
-    images = np.random.default_rng(0).normal(scale=0.1, size=(1000, 1))
+    """The variance of a mean over S seeds is their sample variance (S - 1) / S, however few they are."""
+    images = np.random.default_rng(0).normal(scale=0.1, size=(4000, 1))
     alone = stats.over_seeds(images)
     np.testing.assert_array_equal(alone, images[:, 0])
-    seeds = images + np.array([-1.0, 0.0, 1.0])
-    assert stats.over_seeds(seeds).std() == pytest.approx(np.sqrt(0.1**2 + (2 / 3) / 3), rel=0.1)
+    for effects in ([-1.0, 1.0], [-1.0, 0.0, 1.0], [0.0, 0.3, 0.7, -1.0, 0.4]):
+        seeds = images + np.array(effects)
+        expected = np.sqrt(0.1**2 + np.var(effects, ddof=1) / len(effects))
+        assert stats.over_seeds(seeds).std() == pytest.approx(expected, rel=0.03)
     assert stats.over_seeds(np.zeros((10, 3, 4, 2))).shape == (10, 4, 2)
+
+
+def test_over_seeds_takes_the_same_seeds_for_every_point_and_leaves_equal_seeds_alone():
+    images = np.random.default_rng(0).normal(size=(50, 1, 4))
+    np.testing.assert_allclose(stats.over_seeds(np.repeat(images, 3, axis=1)), images[:, 0])
+    seeds = images + np.array([-1.0, 0.0, 1.0])[:, None]
+    moved = stats.over_seeds(seeds) - images[:, 0]
+    np.testing.assert_allclose(moved, np.tile(moved[:, :1], 4), atol=1e-12)
+    assert len(np.unique(moved.round(9))) == 7  # of 3 seeds the mean of 3: -1, -2/3, ... 1, stretched
+    assert moved.max() == pytest.approx(1.5**0.5)
+
+
+def test_measured_numbers_are_subtracted_draw_by_draw():
+    draws = np.random.default_rng(0).normal(size=1000)
+    a, b = stats.Measured(0.5, 0.5 + draws), stats.Measured(0.25, 0.25 + 0.9 * draws)
+    difference = a - b
+    assert difference.value == 0.25 and difference.mean.shape == ()
+    np.testing.assert_allclose(difference.draws, 0.25 + 0.1 * draws)
+    assert difference.interval == stats.percentiles(difference.draws)
+    assert np.ptp(difference.interval) < 0.2 * np.ptp(a.interval)
+
+
+def test_draws_around_a_value_keep_their_spread():
+    draws = np.random.default_rng(0).normal(size=500)
+    moved = stats.around(0.3, draws)
+    assert moved.value == 0.3 and moved.draws.mean() == pytest.approx(0.3)
+    np.testing.assert_allclose(np.diff(moved.draws), np.diff(draws))
 
 
 def test_paired_t_agrees_with_scipy():
