@@ -43,7 +43,7 @@ def remembered(folder, what, code, measure):
 def _read(path):
     """The arrays of a file; None where there is none, or it is damaged: then it is made again."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None

@@ -165,7 +165,9 @@ def record(p, *results, cache=(), dataset=None, details=()) -> Page:
     content = {"schema": SCHEMA} | _kept(asdict(page))
     for result in content["results"]:
         result["paper"] = result["paper"] and Published(*result["paper"])._asdict()
-        result["contradiction"] = result["contradiction"] and Contradiction(*result["contradiction"])._asdict()
+        result["contradiction"] = (
+            result["contradiction"] and Contradiction(*result["contradiction"])._asdict()
+        )
     write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     _glue(page)
     return page

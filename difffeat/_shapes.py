@@ -1,9 +1,9 @@
 """What shape a measured curve has, where the data can tell: the tests behind the claims.
 
-Letters: R draws, T timesteps, B blocks, n points on a curve, m curves, P pairs. A grid has `mean`, the measured
-numbers (T, B), and `draws`, the same numbers in R resamples of the data (images, and seeds where there are
-several): the same resample for every point, so that differences may be taken draw by draw. Where its best point
-lies is chosen on other data, if it has any (`choices`).
+Letters: R draws, T timesteps, B blocks, n points on a curve, m curves, P pairs. A grid has `mean`, the
+measured numbers (T, B), and `draws`, the same numbers in R resamples of the data (images, and seeds where
+there are several): the same resample for every point, so that differences may be taken draw by draw. Where
+its best point lies is chosen on other data, if it has any (`choices`).
 
 A claim such as "mAP falls with t" is many comparisons at once, and where two points are equally good, noise
 alone turns about half of them the wrong way. Counting the resamples in which every comparison holds would
@@ -13,9 +13,9 @@ therefore refute any curve with a flat stretch. So noise is measured first, then
    standard deviation over the draws.
 2. The largest |deviation of d from its mean| / s over several comparisons, in one draw, is how far noise
    reached in that draw anywhere among them, in standard errors.
-3. *Support* is the share of draws in which noise reached less far, among the comparisons that the trend is made
-   of, than the trend stands out (its d / s). *Against* is the share in which it reached less far, among all the
-   comparisons that could contradict the claim, than the strongest contradiction does.
+3. *Support* is the share of draws in which noise reached less far, among the comparisons that the trend is
+   made of, than the trend stands out (its d / s). *Against* is the share in which it reached less far, among
+   all the comparisons that could contradict the claim, than the strongest contradiction does.
 
 A claim is `reproduced` when support is at least 95 % and against is not, `differs` when against is at least
 95 %, else `inconclusive`. So no claim is refuted because it could not be seen, and none is reproduced
@@ -29,6 +29,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from difffeat._format import decimals, show, show_interval
+
 LEVEL = 0.95
 
 
@@ -37,11 +39,19 @@ class TooFewPoints(ValueError):
 
 
 class Contradiction(NamedTuple):
-    """The comparison that speaks most strongly against a claim: in words, by how much, with its 95 % interval."""
+    """The comparison that speaks most strongly against a claim: in words, by how much, with its 95 %
+    interval."""
 
     what: str
     value: float
     interval: tuple | None
+
+    @property
+    def text(self):
+        """As tables and prose say it: "block 8: t = 30 lies above t = 0: +2.1 points (+1.0 to +3.2)"."""
+        digits = decimals("points", self.interval)
+        ends = f" ({show_interval(self.interval, 'points', digits)})" if self.interval else ""
+        return f"{self.what}: {show(self.value, 'points', digits)} points{ends}"
 
 
 class Verdict(NamedTuple):
@@ -188,9 +198,7 @@ def same_best(grid, axis):
     worst = c.z.max(axis=0)  # (n, m): by how much each candidate is beaten on each curve
     beaten = worst.max(axis=1)
     above_ends = np.minimum(c.z[:, 0], c.z[:, -1]).min(axis=1)
-    shares = [
-        np.bincount(values.argmax(axis=0)).max() / values.shape[1] for values in (c.values, *c.draws)
-    ]
+    shares = [np.bincount(values.argmax(axis=0)).max() / values.shape[1] for values in (c.values, *c.draws)]
     trend = above_ends.max(), c.noise[:, :, [0, -1]]
     found = _verdict(shares[0], _spread(shares[1:]), trend, (beaten.min(), c.noise))
     if beaten.min() <= 0:
@@ -198,7 +206,9 @@ def same_best(grid, axis):
     candidate = beaten.argmin()
     curve = worst[candidate].argmax()
     better = c.z[:, candidate, curve].argmax()
-    words = f"{c.curves[curve]}: {c.points[better]} lies above {c.points[candidate]}, which does best over all"
+    words = (
+        f"{c.curves[curve]}: {c.points[better]} lies above {c.points[candidate]}, which does best over all"
+    )
     gap = c.difference(better, candidate, curve)
     return found._replace(contradiction=Contradiction(words, *gap))
 
@@ -240,7 +250,8 @@ def _standardised(differences, draws):
 
 
 def _verdict(value, interval, trend, contradiction):
-    """The verdict from the strengths of trend and contradiction, each with the noise of its comparisons (R, ...)."""
+    """The verdict from the strengths of trend and contradiction, each with the noise of its comparisons (R,
+    ...)."""
     support, against = (
         float((noise.reshape(len(noise), -1).max(axis=1) < strength).mean())
         for strength, noise in (trend, contradiction)

@@ -11,8 +11,8 @@ The status of a claim is computed from the noise in the measurement (images resa
 - `inconclusive`: neither,
 - `not run (needs ...)`: nobody has measured it here.
 
-A number that is no trend is held against the paper's on the paper's data alone; elsewhere its status is `other
-data`, and the paper's number stands beside it for orientation.
+A number that is no trend is held against the paper's on the paper's data alone; elsewhere its status is
+`other data`, and the paper's number stands beside it for orientation.
 
 "Stands out" means: further than noise reached, over all the comparisons that the claim makes, in 95 % of
 the draws. That share is called *support* for the trend, and *against* for the strongest contradiction. A
@@ -236,15 +236,14 @@ def _row(page, result):
 
 
 def _against(result):
-    """What contradicts a claim that differs, in words and numbers; of a number of the same data, the difference."""
+    """What contradicts a claim that differs, in words and numbers; of a number of the same data, the
+    difference."""
     if result.contradiction and result.status == "differs":
-        what, value, interval = result.contradiction
-        digits = decimals("points", interval)
-        ends = f" ({show_interval(interval, 'points', digits)})" if interval else ""
-        return f"{what}: {show(value, 'points', digits)} points{ends}"
+        return result.contradiction.text
     numbers = not isinstance(result.paper.value, str | None) and not isinstance(result.value, str | None)
     if result.status == "differs" and numbers and result.support is None:
-        return f"the difference, {show_difference(result.value - result.paper.value, result.unit, result.digits)}"
+        difference = result.value - result.paper.value
+        return f"the difference, {show_difference(difference, result.unit, result.digits)}"
     return MISSING
 
 

@@ -45,7 +45,8 @@ def label_frequency(splits, metric="mAP", resamples=200):
 
 
 def raw_pixels(splits, metric="mAP", resamples=200, side=16, **probing):
-    """A linear probe on the pixels themselves, reduced to `side` x `side`; `probing` as in `probe.fit_grid`."""
+    """A linear probe on the pixels themselves, reduced to `side` x `side`; `probing` as in
+    `probe.fit_grid`."""
     pixels = {part: _pixels(split, side) for part, split in splits.items()}
     return _probed("raw pixels", splits, pixels, metric, resamples, probing)
 
@@ -108,7 +109,8 @@ def regularised(name, splits, features, metric="mAP", resamples=200, strengths=S
 
 
 def _fit_logistic(features, labels, strength, loss):
-    """A callable of features (N, D): scores (N, K). A label that is always or never there has a constant score."""
+    """A callable of features (N, D): scores (N, K). A label that is always or never there has a constant
+    score."""
     one = LogisticRegression(C=strength, max_iter=2000)
     if loss == "ce":
         fitted = one.fit(features, labels.argmax(axis=1))

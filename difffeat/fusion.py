@@ -86,8 +86,8 @@ HEADS = {
     "cross_attention": (_cross_attention, _ATTENDED),
     "channel_attention": (_channel_attention, _ATTENDED),
 }
-# Heads that are linear in the features, or in the normalised ones: the modalities that reach the classifier with
-# the projection of each, if any, and whether the classifier has rows of its own for each.
+# Heads that are linear in the features, or in the normalised ones: the modalities that reach the classifier
+# with the projection of each, if any, and whether the classifier has rows of its own for each.
 PRODUCTS = {
     "concat": ({"image": None, "text": None}, True),
     "linear_concat": ({"image": "image", "text": "text"}, True),
@@ -229,7 +229,8 @@ def fit_pairs(
     pairs = _checked_pairs(pairs, len(features["image"]), len(features["text"]))
     length = steps_of(steps, epochs, target.shape[1], batch_size)
     how = dict(steps=length, batch_size=batch_size, lr=lr, weight_decay=weight_decay)
-    together = _pairs_together(head, features, d_align, batch_size)
+    fair = -(-len(pairs) // torch.get_num_threads())  # a group for each thread
+    together = min(_pairs_together(head, features, d_align, batch_size), fair)
     groups = [pairs[first : first + together] for first in range(0, len(pairs), together)]
     device = features["image"].device
     with bar(len(pairs) * length, "pairs", "step", progress) as shown:
@@ -291,7 +292,8 @@ def _by_epoch(losses, n, batch_size):
 
 
 def _batches(features, pairs, normalised):
-    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}, each feature of length 1 if asked."""
+    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}, each feature of length 1 if
+    asked."""
     gathered = {}
     for name, points in zip(("image", "text"), zip(*pairs, strict=True), strict=True):
         used = sorted(set(points))  # pairs share points: gather each once
@@ -317,7 +319,9 @@ def _autograd_gradients(head, weights, loss, widths):
     def step(inputs, target):
         logits = _logits(head, weights, inputs["image"], inputs["text"]).mT  # (P, K, B)
         values = _losses(logits, target, loss)
-        values.sum().div(_averaged_over(target, loss)).backward()  # each pair's loss reaches its own weights only
+        values.sum().div(
+            _averaged_over(target, loss)
+        ).backward()  # each pair's loss reaches its own weights only
         return values.detach() / _labels(target, loss)
 
     return step
@@ -390,8 +394,8 @@ def _first_weights(head, features, labels, d_align, generator):
 
 
 def _pairs_together(head, features, d_align, batch_size):
-    """How many pairs are trained in one go: as many as stay near a core with their weights, gradients, Adam's two
-    moments and attention maps; on a GPU as many as a working set holds."""
+    """How many pairs are trained in one go: as many as stay near a core with their weights, gradients,
+    Adam's two moments and attention maps; on a GPU as many as a working set holds."""
     _, projections = HEADS[head]
     numbers = 4 * sum(features[modality].shape[2] * d_align for modality in projections.values())
     if head == "channel_attention":

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from difffeat._remember import remembered
 from difffeat import cache, extract, measures, probe, stats
+from difffeat._remember import remembered
 
 CODE = ("grid.py", "probe.py", "measures.py", "metrics.py", "stats.py")  # what makes a grid of features
 PARTS = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
@@ -199,7 +199,8 @@ def measure(
 
 
 def _measured(splits, parts, how_judged, kept):
-    """The grid of one noise seed, from its features of train, val and test; read where another page measured it."""
+    """The grid of one noise seed, from its features of train, val and test; read where another page measured
+    it."""
     read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
     what = {
         "features": {part: dict(taken.provenance) for part, taken in parts.items()},

@@ -14,7 +14,8 @@ from difffeat.floors import Floor
 
 
 def length(p):
-    """How long the probes of a page are trained, as `probe.fit_grid` takes it: its epochs where set, else steps."""
+    """How long the probes of a page are trained, as `probe.fit_grid` takes it: its epochs where set, else
+    steps."""
     return dict(epochs=p.epochs) if p.epochs else dict(steps=p.steps)
 
 
@@ -87,7 +88,8 @@ def measured(name, number, what="", *, metric="mAP", unit="percent", **about):
 
 
 def heads(found, others, labels):
-    """What fusion heads reach beside what they are to beat, as a table: a row each, two columns for each input.
+    """What fusion heads reach beside what they are to beat, as a table: a row each, two columns for each
+    input.
 
     Parameters
     ----------
@@ -102,7 +104,8 @@ def heads(found, others, labels):
     """
     inputs = list(others)
     lines = [
-        {"head": name} | _columns(inputs, [found[kind, name].on_test for kind in inputs])
+        {"head": name}
+        | _columns(inputs, [found[kind, name].on_test for kind in inputs])
         | {f"loss, {kind}": f"{found[kind, name].losses[-1]:.3f}" for kind in inputs}
         for name in dict.fromkeys(name for _, name in found)
     ]

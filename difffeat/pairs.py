@@ -18,7 +18,8 @@ class Pair:
     Attributes
     ----------
     val, test : float, mAP as a fraction; pairs are chosen on val, numbers are read on test
-    draws, val_draws : arrays of shape (R,), the same over resampled images and noise seeds, the very resamples
+    draws, val_draws : arrays of shape (R,), the same over resampled images and noise seeds, the very
+    resamples
         of a `grid.Grid`
     losses : array of shape (epochs,), mean training loss of each epoch
     """
@@ -46,7 +47,8 @@ class Pairs:
     Parameters
     ----------
     splits : dict of "train", "val", "test" to Split
-    images, texts : sequences of dicts of the same parts to cache.Features, one for each noise seed, of the same
+    images, texts : sequences of dicts of the same parts to cache.Features, one for each noise seed, of the
+    same
         samples in the same order; a modality with one seed goes with every seed of the other
     head : name in fusion.HEADS
     resamples : int, bootstrap resamples of the test images, R
@@ -62,6 +64,8 @@ class Pairs:
 
     def __init__(self, splits, images, texts, head="addition", resamples=200, train=None, **protocol):
         seeds = max(len(images), len(texts))
+        if not (images and texts):
+            raise ValueError("there are no features of images or none of texts")
         if {len(images), len(texts)} - {1, seeds}:
             raise ValueError(f"{len(images)} noise seeds of images do not go with {len(texts)} of texts")
         self.images, self.texts = images * (seeds // len(images)), texts * (seeds // len(texts))
@@ -91,7 +95,8 @@ class Pairs:
 
     @property
     def at_best(self):
-        """The mAP on test of the best pair, with draws that choose the pair anew on their own val, as of `grid.Grid.at_best`."""
+        """The mAP on test of the best pair, with draws that choose the pair anew on their own val, as of
+        `grid.Grid.at_best`."""
         measured = list(self.measured.values())
         places = np.stack([pair.val_draws for pair in measured]).argmax(axis=0)  # (R,)
         draws = np.stack([pair.draws for pair in measured])[places, np.arange(len(places))]
@@ -121,9 +126,7 @@ class Pairs:
         places = [(image_points.index(image), text_points.index(text)) for image, text in pairs]
         labels = self.splits["train"].labels[: self.train]
         trained = fusion.fit_pairs(self.head, *train, labels, pairs=places, progress=True, **self.protocol)
-        return [
-            self._read(fused, images, texts, *pair) for pair, fused in zip(pairs, trained, strict=True)
-        ]
+        return [self._read(fused, images, texts, *pair) for pair, fused in zip(pairs, trained, strict=True)]
 
     def _read(self, fused, images, texts, image, text):
         """mAP of one trained pair on val and test."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from difffeat import backbones, claims, grid
+from difffeat import claims, grid
 from difffeat._progress import bar
 from difffeat.claims import Table
 from difffeat.pairs import Pairs
@@ -70,8 +70,7 @@ class Study:
     Attributes
     ----------
     original, enhanced : dicts of "train", "val", "test" to Split, captions as written and with labels
-    image, text : names of the backbones
-    models : dict of backbone to how the profile loads it
+    image, text : Backbones
     image_points, text_points : dicts of blocks and timesteps; text_points also with pooling
     deterministic : str, the noising of text that is not random
     root : path, where the caches of features are
@@ -81,9 +80,8 @@ class Study:
 
     original: dict
     enhanced: dict
-    image: str
-    text: str
-    models: dict
+    image: object
+    text: object
     image_points: dict
     text_points: dict
     deterministic: str
@@ -100,7 +98,7 @@ class Study:
             claims.check("image_unimodal_in_timestep", grids["image"]),
             claims.check("image_unimodal_in_block", grids["image"]),
             claims.check("image_same_best_block", grids["image"]),
-            claims.check("image_best_in_middle", grids["image"], depth=backbones.load(self.image).depth),
+            claims.check("image_best_in_middle", grids["image"], depth=self.image.depth),
             claims.check("text_falls_with_timestep", grids["text"]),
             claims.check("text_rises_with_block", grids["text"]),
             claims.check("text_deterministic_beats_random", grids["text"], grids["noised"]),
@@ -113,14 +111,13 @@ class Study:
     def _grids(self, choice, seeds):
         """The grids that the claims are about."""
         how = dict(root=self.root, resamples=self.resamples, probing=choice.probing, train=choice.train)
-        image, text = (backbones.load(name, **self.models[name]) for name in (self.image, self.text))
         quiet = dict(noising=self.deterministic) | self.text_points
         noised = dict(noising="random", seeds=seeds) | self.text_points
         return {
-            "image": grid.measure(self.original, image, seeds=seeds, **self.image_points, **how),
-            "text": grid.measure(self.enhanced, text, **quiet, **how),
-            "noised": grid.measure(self.enhanced, text, **noised, **how),
-            "written": grid.measure(self.original, text, **quiet, **how),
+            "image": grid.measure(self.original, self.image, seeds=seeds, **self.image_points, **how),
+            "text": grid.measure(self.enhanced, self.text, **quiet, **how),
+            "noised": grid.measure(self.enhanced, self.text, **noised, **how),
+            "written": grid.measure(self.original, self.text, **quiet, **how),
         }
 
     def _fusion(self, choice, grids):
@@ -142,7 +139,8 @@ class Study:
 
 
 def judged(study, choices):
-    """What a study finds under each choice, {Choice: {id of a claim: Result}}; equal protocols are judged once."""
+    """What a study finds under each choice, {Choice: {id of a claim: Result}}; equal protocols are judged
+    once."""
     known, found = {}, {}
     with bar(len(choices), "protocols", "protocol") as shown:
         for choice in choices:
@@ -168,7 +166,8 @@ def strips(found):
     columns = {choice: f"{choice.axis} {choice.name}" for choice in found}
     first = next(iter(found.values()))
     rows = [
-        {"claim": first[claim].what} | {columns[choice]: results[claim].status for choice, results in found.items()}
+        {"claim": first[claim].what}
+        | {columns[choice]: results[claim].status for choice, results in found.items()}
         for claim in first
     ]
     return Table(pd.DataFrame(rows), marks=tuple(columns.values()))
@@ -188,7 +187,9 @@ def details(found):
             "axis": choice.axis,
             "name": choice.name,
             "claims": {
-                name: {key: getattr(result, key) for key in ("status", "value", "interval", "support", "against")}
+                name: {
+                    key: getattr(result, key) for key in ("status", "value", "interval", "support", "against")
+                }
                 for name, result in results.items()
             },
         }

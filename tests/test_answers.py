@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from difffeat import answers
+from difffeat._shapes import Contradiction
 from difffeat.claims import Result
 from difffeat.floors import Floor
 from difffeat.stats import Measured
@@ -102,4 +103,4 @@ def test_claims_are_listed_and_numbers_are_not():
 
 
 def test_a_contradiction_without_an_interval_has_none():
-    assert answers.against(("block 8: t = 10 lies above t = 0", 1e-4, None)).endswith("t = 0: +0.0 points")
+    assert Contradiction("block 8: t = 10 lies above t = 0", 1e-4, None).text.endswith("t = 0: +0.0 points")

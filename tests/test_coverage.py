@@ -183,13 +183,13 @@ def test_paired_differences_hold_the_mean_difference():
     random, values, ends = np.random.default_rng(0), [], []
 
     def judged():
-        return world(600, 0.03, random, labels=8, better=[0.1, 0.0], alike=0.5)
+        return world(500, 0.05, random, labels=6, better=[0.1, 0.0], alike=0.5)
 
-    for seed in range(500):
+    for seed in range(400):
         labels, scores = judged()
         values.append(np.subtract(*metrics.mean_average_precision(labels, scores)))
         ends.append(stats.paired_bootstrap(labels, *scores, draws=200, seed=seed))
-    more = [np.subtract(*metrics.mean_average_precision(*judged())) for _ in range(1500)]
+    more = [np.subtract(*metrics.mean_average_precision(*judged())) for _ in range(1000)]
     assert kept(covered(ends, np.mean(more)))
     assert 0.8 < reach(np.array(values), np.array(ends)) < 1.25
 
@@ -199,13 +199,14 @@ def test_intervals_over_images_and_seeds_hold_the_mean_over_both():
     random, ends = np.random.default_rng(3), []
 
     def judged():
-        return world(500, 0.05, random, labels=6, better=0.1 * random.normal(size=3), alike=0.8)
+        return world(400, 0.05, random, labels=6, better=0.1 * random.normal(size=3), alike=0.8)
 
     for seed in range(400):
         draws = stats.map_draws(*judged(), draws=200, seed=seed)
         ends.append(stats.percentiles(stats.over_seeds(draws, seed=seed)))
-    target = np.mean([metrics.mean_average_precision(*judged()) for _ in range(1000)])
-    assert kept(covered(ends, target))
+    target = np.mean([metrics.mean_average_precision(*judged()) for _ in range(600)])
+    # The ends of 200 draws hold 94 %, and 3 seeds a little less (see below): 2 standard errors under that.
+    assert kept(covered(ends, target), least=0.915)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_the_best_point_is_that_of_val_with_the_number_of_test(grid):
     places = np.where(grid.val_draws[:, 0, 1] > 0.5, 1, 3)  # among the four points
     drawn = grid.draws.reshape(101, 4)[np.arange(101), places]
     drawn += 0.48 - drawn.mean()  # choosing on resamples does worse: their draws are moved around the value
-    assert value.interval == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    assert value.interval == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975], method="weibull")))
     assert value.interval[0] < 0.4 < grid.at(100, 8).interval.low  # the choice is in it
     assert timestep.interval == (0, 100) and block.interval == (8, 8)  # 5 of 101 draws are more than 2.5 %
     assert value.paper == paper.best(5, "image") and value.seeds == (0,) and value.metric == "mAP"
@@ -61,7 +61,7 @@ def test_floors_and_gains(grid):
     found = [pixels, pages.floor("untrained copy", grid)]
     (floor,) = pages.floors(found[:1])
     assert (floor.id, floor.value, floor.draws) == ("floor_raw_pixels_score", 0.24, 101)
-    assert floor.interval == pytest.approx((0.2305, 0.2495))
+    assert floor.interval == pytest.approx((0.23031, 0.24969), abs=1e-6)
     gains = {result.id: result for result in pages.gains("image", grid.at(100, 8), found)}
     assert {name: result.value for name, result in gains.items()} == {
         "image_less_raw_pixels": pytest.approx(0.24),
@@ -70,7 +70,7 @@ def test_floors_and_gains(grid):
         "image_over_untrained_copy": 1.0,
     }
     less = gains["image_less_raw_pixels"]  # paired: half of what moves in both is gone
-    assert less.interval == pytest.approx((0.2305, 0.2495)) and less.unit == "points"
+    assert less.interval == pytest.approx((0.23031, 0.24969), abs=1e-6) and less.unit == "points"
     nothing = Floor("nothing", Measured(0.0, np.zeros(101)))
     assert [result.id for result in pages.gains("image", grid.at(100, 8), [nothing])] == [
         "image_less_nothing"
@@ -85,7 +85,7 @@ def test_pairs_as_dots():
 
     dots = pages.dots(Measured)
     assert list(dots) == [("(0, 4)", "(10, 8)")] and dots["(0, 4)", "(10, 8)"][0] == 0.4
-    assert dots["(0, 4)", "(10, 8)"][1] == pytest.approx((0.3905, 0.4095))
+    assert dots["(0, 4)", "(10, 8)"][1] == pytest.approx((0.39, 0.41))
 
 
 def test_a_replayed_search_as_a_table():

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import nbformat
 
-from difffeat import claims, profiles
+from difffeat import answers, claims, profiles
 
 START, END = "<!-- at a glance: written by `make keep` from results/scenes -->\n", "<!-- end -->"
-COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status"]
+COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status", "contradicted by"]
 
 
 def main(profile):
@@ -50,11 +50,12 @@ def keep_outputs(executed, source):
 
 
 def with_glance(readme, results):
-    """The text of README.md with the table of claims of these results between its two marks."""
+    """The text of README.md with the finding and the table of claims of these results between its two
+    marks."""
     before, rest = readme.split(START)
     rows = [COLUMNS, ["---"] * len(COLUMNS), *claims.table(results).frame[COLUMNS].to_numpy().tolist()]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"{before}{START}\n{table}\n\n{END}{rest.split(END)[1]}"
+    return f"{before}{START}\n{answers.leakage()}\n\n{table}\n\n{END}{rest.split(END)[1]}"
 
 
 if __name__ == "__main__":
