@@ -68,7 +68,7 @@ def claim(status, contradiction=None, **changes):
     )
 
 
-DIP = ("block 8: t = 30 lies above t = 0", 0.021, (0.010, 0.032))
+DIP = Contradiction("block 8: t = 30 lies above t = 0", 0.021, (0.010, 0.032))
 
 
 def lines(*results):
