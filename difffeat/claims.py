@@ -205,15 +205,26 @@ def _published(claim, table):
 
 
 def _find(pages, claim):
-    """(page, result) of a claim; of a claim that is a number only where it was measured on the same data."""
-    for page in pages.values():
-        for result in page.results:
-            if claim.test and result.id == claim.id:
-                return page, result
-            if result.id == claim.result and comparable(page.dataset, claim.published(5)):
-                headline = replace(result, what=claim.text, paper=claim.published(5), status="")
-                return page, number_status(headline, page.dataset)
-    return None, None
+    """(page, result) of a claim; of a claim that is a number only where it was measured on the same data.
+
+    A claim has one owner: two pages that measure it are an error, for the table could show either.
+    """
+    found = [
+        (page, result)
+        for page in pages.values()
+        for result in page.results
+        if result.id == (claim.id if claim.test else claim.result)
+    ]
+    if len(found) > 1:
+        owners = " and ".join(page.notebook for page, _ in found)
+        raise ValueError(f"{found[0][1].id} is recorded by {owners}: give one of them another id")
+    if not found or claim.test:
+        return found[0] if found else (None, None)
+    page, result = found[0]
+    if not comparable(page.dataset, claim.published(5)):
+        return None, None
+    headline = replace(result, what=claim.text, paper=claim.published(5), status="")
+    return page, number_status(headline, page.dataset)
 
 
 def _row(page, result):

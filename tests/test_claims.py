@@ -457,6 +457,13 @@ def test_the_claims_page_is_made_from_the_files(tmp_path):
     assert (headline.status, headline.paper, headline.ours) == ("differs", "98.6%", "98.0%")
 
 
+def test_a_claim_has_one_owner(tmp_path):
+    claims.record(settings(tmp_path), *page_results())
+    claims.record(settings(tmp_path, notebook="22_again"), page_results()[0])
+    with pytest.raises(ValueError, match="recorded by 20_probe_image_grid and 22_again: give one of them another"):
+        claims.table(tmp_path / "scenes")
+
+
 def test_a_run_is_held_against_the_stored_results(tmp_path):
     def run(name, **changes):
         results = [SimpleNamespace(**vars(result)) for result in page_results()]
