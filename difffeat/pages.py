@@ -82,9 +82,12 @@ def dots(pairs):
 
 
 def measured(name, number, what="", *, metric="mAP", unit="percent", **about):
-    """A `stats.Measured` as a result with its interval."""
+    """A `stats.Measured` as a result with its interval; that of a metric ends where the metric does, at 0 and 1."""
     about.setdefault("draws", len(number.draws))
-    return Result(name, number.value, number.interval, what, measures.measure(metric).name, unit, **about)
+    interval = number.interval
+    if unit == "percent":
+        interval = tuple(min(max(end, 0.0), 1.0) for end in interval)
+    return Result(name, number.value, interval, what, measures.measure(metric).name, unit, **about)
 
 
 def heads(found, others, labels):
