@@ -105,7 +105,54 @@ def test_annotation_of_an_image_outside_the_list(read, content):
 
 def test_duplicate_image_ids(read, content):
     content["images"].append(content["images"][0])
-    with pytest.raises(ValueError, match="1 ids more than once: 9"):
+    with pytest.raises(
+        ValueError, match=r"instances\.json: images\[0\] and images\[3\] both have id 9; give"
+    ):
+        read()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["annotations"][0].pop("category_id"),
+            r"annotations\[0\] \(id 1\) has no category_id; exp",
+        ),
+        (
+            lambda c: c["annotations"][0].update(category_id=None),
+            r"annotations\[0\] .*: category_id is null; exp",
+        ),
+        (lambda c: c["annotations"].append(7), r"annotations\[4\] is 7; expected an object"),
+        (lambda c: c.update(annotations=None), r"instances\.json: annotations is null; expected a list"),
+        (lambda c: c["categories"][0].pop("name"), r"categories\[0\] \(id 18\) has no name; expected text"),
+        (lambda c: c["categories"][0].update(name=7), r"categories\[0\] .*: name is 7; expected text"),
+        (lambda c: c["categories"][0].update(id=3), r"categories\[0\] and categories\[1\] both have id 3"),
+        (
+            lambda c: c["categories"][0].update(name="car"),
+            r'categories\[0\] and .*\[1\] both have name "car"',
+        ),
+        (lambda c: c["images"][0].pop("id"), r"instances\.json: images\[0\] has no id; expected an integer"),
+        (lambda c: c["images"][0].update(id="9"), r'images\[0\] \(id "9"\): id is "9"; expected an integer'),
+        (lambda c: c["images"][0].update(id=9.5), r"images\[0\] .*: id is 9\.5; expected an integer"),
+        (lambda c: c["images"][0].update(id=2**64), r"images\[0\] .*: id is 18446744073709551616; expected"),
+        (lambda c: c["images"][0].update(id=True), r"images\[0\] .*: id is true; expected an integer"),
+        (lambda c: c["images"][0].pop("file_name"), r"images\[0\] \(id 9\) has no file_name; expected text"),
+        (lambda c: c["images"][0].update(file_name=""), r'images\[0\] .*: file_name is ""; expected text'),
+        (lambda c: c["captions"][0].pop("id"), r"captions\.json: annotations\[0\] has no id; expected an"),
+        (
+            lambda c: c["captions"][0].update(caption=None),
+            r"captions\.json: .*: caption is null; expected text",
+        ),
+        (
+            lambda c: c["captions"][0].update(caption="\ud83d"),
+            r"captions\.json: .*: caption is .*; expected text",
+        ),
+        (lambda c: c["captions"][0].update(id=51), r"annotations\[0\] and annotations\[1\] both have id 51"),
+    ],
+)
+def test_an_entry_that_is_not_as_coco_has_it_is_named(read, content, change, message):
+    change(content)
+    with pytest.raises(ValueError, match=message):
         read()
 
 
@@ -126,12 +173,34 @@ def test_images_missing_on_disk(read, tmp_path):
 def test_files_of_another_format(read, tmp_path):
     (tmp_path / "notes.json").write_text("[]")
     (tmp_path / "half.json").write_text('{"annotations": [')
-    with pytest.raises(ValueError, match=r"notes\.json is not in COCO's format: it has no annotations"):
+    with pytest.raises(ValueError, match=r"notes\.json holds a list; expected an object"):
         read(captions=tmp_path / "notes.json")
     with pytest.raises(ValueError, match=r"half\.json is not JSON, or ends early"):
         read(captions=tmp_path / "half.json")
     with pytest.raises(FileNotFoundError, match=r"none\.json does not exist"):
         read(captions=tmp_path / "none.json")
+    for content, message in (
+        (b"{}", "is not in COCO's format: it has no annotations"),
+        (b"[" * 10**5, "lists or objects nest too deeply"),
+        (b'{"annotations": [{"id": NaN}]}', "NaN is no number of JSON"),
+        (b'{"annotations": [], "annotations": []}', "'annotations' comes more than once"),
+        (b'{"annotations":\n "caf\xe9"}', "line 2: byte 0xe9 is not utf-8; convert the file to utf-8$"),
+    ):
+        (tmp_path / "notes.json").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"notes\.json.*{message}"):
+            read(captions=tmp_path / "notes.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(ValueError, match=r"pipe\.json is a pipe or a device; expected a file"):
+        read(captions=tmp_path / "pipe.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_of_other_encodings_is_read(read, content, tmp_path, encoding):
+    content["captions"][1]["caption"] = "neun, ein Bär"
+    read()
+    captions = {"annotations": content["captions"]}
+    (tmp_path / "other.json").write_bytes(json.dumps(captions, ensure_ascii=False).encode(encoding))
+    assert read(captions=tmp_path / "other.json").captions[0] == "neun, ein Bär"
 
 
 @pytest.fixture(scope="module")
@@ -267,4 +336,7 @@ def test_parts_of_coco_2014_have_the_published_number_of_images(tmp_path, conten
     settings = {"reader": "coco", "folder": str(tmp_path), "validation": 1, "images": False}
     with pytest.raises(ValueError, match="instances_train2014.json: 3 images, 82,783 were published"):
         data_prep.splits(settings)
-    assert len(data_prep.splits(settings | {"check_counts": False})["test"]) == 3
+    with pytest.raises(ValueError, match="sample [0-9]+ is in both (train|val) and test: .*`renumber: true`"):
+        data_prep.splits(settings | {"check_counts": False})
+    read = data_prep.splits(settings | {"check_counts": False, "renumber": True})
+    assert read["test"].ids.tolist() == [3, 4, 5] and len(read["train"]) == 2
