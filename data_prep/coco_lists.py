@@ -84,8 +84,9 @@ def _cells(path):
 
 def _lines(path):
     """The lines of a gzipped list."""
+    packed = regular(path, "a list of COCO 2014").read_bytes()
     try:
-        text = gzip.decompress(regular(path, "a list of COCO 2014").read_bytes()).decode("utf-8")
+        text = gzip.decompress(packed).decode("utf-8")
     except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not gzipped text in utf-8, or ends early: {error}") from error
     return io.StringIO(text, newline="")

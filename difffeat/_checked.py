@@ -67,7 +67,7 @@ def shown(value) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def take(where, entry, **kinds: Kind) -> list:
+def take(where, entry, /, **kinds: Kind) -> list:
     """The fields of an entry, in the order in which they are asked for.
 
     Parameters
@@ -92,7 +92,7 @@ def take(where, entry, **kinds: Kind) -> list:
     return taken
 
 
-def rows(path, content, name, **kinds: Kind) -> list[list]:
+def rows(path, content, name, /, **kinds: Kind) -> list[list]:
     """The fields of every entry of the list `content[name]`, as `take` gives them."""
     (entries,) = take(str(path), content, **{name: LIST})
     return [take((path, name, place), entry, **kinds) for place, entry in enumerate(entries)]

@@ -38,14 +38,16 @@ def picture(path) -> Image.Image:
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("it is no file but a folder, a pipe or a device")
-    try:
-        image = Image.open(path, formats=_formats())
-    except Image.UnidentifiedImageError as error:
-        known = ", ".join(_formats())
-        raise ValueError(f"it is no whole picture of a format that is read: {known}") from error
-    with image:
+    # By a stream, not by name: Pillow maps a plain TIFF into memory, and then takes its rows for its columns
+    # where it lies on its side.
+    with Path(path).open("rb") as stream:
+        try:
+            image = Image.open(stream, formats=_formats())
+        except Image.UnidentifiedImageError as error:
+            known = ", ".join(_formats())
+            raise ValueError(f"it is no whole picture of a format that is read: {known}") from error
         _check_size(*image.size)
-        image.load()
+        image.load()  # which turns a TIFF, and takes the note away
         turn = UPRIGHT.get(_orientation(image))
         image = _rgb(image)
     return image.transpose(turn) if turn is not None else image
@@ -138,12 +140,17 @@ class _Disk:
         here, rest = Path(os.path.normpath(str(path).replace("\\", "/"))), []
         while here != here.parent and not self.is_folder(here):
             here, rest = here.parent, [here.name, *rest]
-        for name in rest:
-            alike = [name] if name in self.names(here) else self.keyed(here).get(_key(name), [])
-            if len(alike) != 1:
-                return None, alike or self.keyed(here, True).get(_key(Path(name).stem), [])
-            here = here / alike[0]
-        return (here, []) if rest else (None, [])
+        found = [here] if rest else []
+        for name in [name for name in rest if name.strip() not in ("", ".")]:
+            before, found = found, [path / alike for path in found for alike in self.alike(path, name)]
+            if not found:
+                stems = [self.keyed(path, True).get(_key(Path(name).stem), []) for path in before]
+                return None, sum(stems, [])
+        return (found[0], []) if len(found) == 1 else (None, [str(path) for path in found])
+
+    def alike(self, folder, name):
+        """Names in a folder that are this one, or else may be meant by it."""
+        return [name] if name in self.names(folder) else self.keyed(folder).get(_key(name), [])
 
 
 def _names(folder: Path) -> frozenset[str]:

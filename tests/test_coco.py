@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -289,6 +290,90 @@ def test_the_reader_of_coco_reads_scenes_and_holds_out_a_validation_part(scenes)
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         data_prep.splits(settings)
+
+
+@pytest.fixture
+def own(tmp_path, content):
+    """Two parts in COCO's layout: `own()` writes them, `own.parts` holds what is written."""
+    described = {name: value for name, value in content.items() if name != "captions"}
+    test = json.loads(json.dumps(described))
+    for image in test["images"]:
+        image["id"] += 10
+    for annotation in test["annotations"]:
+        annotation["image_id"] += 10
+    parts = {"train": described, "test": test}
+
+    def write_and_read(**options):
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        for part, written in parts.items():
+            (tmp_path / part).mkdir(exist_ok=True)
+            (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(written))
+            for image in written["images"]:
+                if not (tmp_path / part / image["file_name"]).exists():
+                    Image.new("RGB", (8, 8)).save(tmp_path / part / image["file_name"])
+        settings = {"reader": "coco", "folder": str(tmp_path), "parts": {part: part for part in parts}}
+        return data_prep.splits(settings | {"validation": 1, "captions": False} | options)
+
+    write_and_read.parts = parts
+    return write_and_read
+
+
+def test_labels_are_the_same_by_name_whatever_their_numbers(own):
+    before = own()["test"]
+    numbers = {18: 2, 3: 9, 17: 5}
+    for category in own.parts["test"]["categories"]:
+        category["id"] = numbers[category["id"]]
+    for annotation in own.parts["test"]["annotations"]:
+        annotation["category_id"] = numbers[annotation["category_id"]]
+    after = own()["test"]
+    assert after.names == before.names == ("car", "cat", "dog") and after.digest == before.digest
+
+
+def test_parts_with_other_labels_are_refused(own):
+    own.parts["test"]["categories"][0]["name"] = "wolf"
+    with pytest.raises(ValueError, match='test alone has "wolf", train alone has "dog"; give every part the'):
+        own()
+
+
+def test_an_image_is_in_one_part_and_there_once(own, tmp_path):
+    own.parts["test"]["images"][0]["file_name"] = "../train/004.jpg"
+    with pytest.raises(
+        ValueError, match=r"image .*train/004\.jpg is in both (train|val) and test .samples 4 and 19"
+    ):
+        own()
+    own.parts["test"]["images"][0]["file_name"] = "./006.jpg"
+    with pytest.raises(
+        ValueError, match=r"image .*006\.jpg is twice in test .samples 19 and 16.: list each image"
+    ):
+        own()
+    own.parts["test"]["images"][0]["file_name"] = "009.jpg"
+    own()
+    shutil.rmtree(tmp_path / "test")
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    with pytest.raises(ValueError, match="is in both (train|val) and test"):
+        own()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[" * 10**5, b'{"ids": [NaN]}', None])
+def test_damaged_prepared_files_name_themselves_and_are_made_again(own, tmp_path, damage):
+    before = own()
+    (path,) = (tmp_path / "prepared").glob("*/test.json")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"14", b"15", 1) if damage is None else damage)
+    with pytest.warns(UserWarning, match=r"prepared/.*/test\.json.*: made again"):
+        assert own()["test"].digest == before["test"].digest
+    assert path.read_bytes() == whole
+
+
+def test_images_that_went_away_are_no_damage(own, tmp_path):
+    own()
+    path = tmp_path / "test" / "004.jpg"
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 3 images are not on disk: .*004\.jpg"):
+        data_prep.splits(
+            {"reader": "coco", "folder": str(tmp_path), "parts": {"train": "train", "test": "test"}}
+            | {"validation": 1, "captions": False}
+        )
 
 
 def test_real_coco_images_and_captions(tmp_path):
