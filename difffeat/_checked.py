@@ -36,7 +36,7 @@ class Kind(NamedTuple):
 
 def _is_text(value) -> bool:
     """Whether a value is text that can be written; half a surrogate pair, which JSON can spell, cannot."""
-    if type(value) is not str:
+    if not isinstance(value, str):  # numpy has its own
         return False
     try:
         return value.isascii() or bool(value.encode())
