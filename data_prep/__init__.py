@@ -3,13 +3,18 @@
 import hashlib
 import inspect
 import json
+import warnings
+from dataclasses import replace
 from functools import partial
 
 from data_prep import ag_news, cifar100, coco, coco_sample, table, tiny_imagenet, vg500, voc
-from data_prep._reading import PARTS, check_count, check_parts, modalities, with_val
+from data_prep._reading import PARTS, check_count, check_parts, held_together, modalities, with_val
+from difffeat._checked import json_object
 from difffeat._files import ROOT, cache_root, only_writer
 from difffeat._progress import shown
-from difffeat.datasets import Split, load
+from difffeat.datasets import BrokenSplit, Split, load
+
+READERS = 2  # counts what readers make of the same files: what another version prepared is read anew
 
 # Modules of one layout each: `read(folder, **settings)` gives train, val and test, `sources` with the same
 # settings the files that they are read from, `gives` what a page can find in them.
@@ -43,11 +48,12 @@ def splits(settings) -> dict[str, Split]:
     ------
     ValueError
         If the reader is unknown, does not take a setting or needs another (the message names those there
-        are), or the data have not what the page needs; the message names the page, the need and the data set.
+        are), parts do not go together (see `held_together`), or the data have not what the page needs; the
+        message names the page, the need and the data set.
     """
     read, needs = _reader(settings), getattr(settings, "needs", ())
     _refuse(settings, set(needs) - gives(settings))
-    read = read()
+    read = held_together(read())
     _refuse(settings, [need for need in needs if not _has(read, need)])
     for part, least in getattr(settings, "sizes", {}).items():
         if len(read[part]) < least:
@@ -136,10 +142,15 @@ def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelle
     instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
     draw = partial(generate, folder, seed=seed, counts=counts, workers=workers, progress=shown())
     _made(instances, folder, draw)
-    prepared = _prepared(
-        folder, "scenes", {part: part for part in PARTS}, caption=caption, unlabelled=unlabelled
-    )
-    info = json.loads((folder / "annotations" / "captions_test.json").read_text())["info"]
+    try:
+        prepared = _prepared(
+            folder, "scenes", {part: part for part in PARTS}, caption=caption, unlabelled=unlabelled
+        )
+        info = json_object(folder / "annotations" / "captions_test.json").get("info")
+    except (FileNotFoundError, ValueError) as error:
+        damage = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise damage(f"{error}; if its files are damaged, delete {folder}: they are drawn again") from error
+    info = info if isinstance(info, dict) else {}
     for what, wanted in (("seed", seed), ("version", VERSION)):
         if info.get(what) != wanted:
             raise ValueError(
@@ -165,18 +176,20 @@ def _coco(
     images=True,
     captions=True,
     check_counts=True,
+    renumber=False,
 ):
     """COCO's own layout: `annotations/{instances,captions}_<part>.json`, and the images in `<part>/`.
 
     `parts` names them, by default train2014 for train and val2014 for test. Where there is no part for val,
     `validation` images of train are held out for it. `images` false reads labels and captions alone,
     `captions` false labels and images.
-    `check_counts` holds train2014 and val2014 to the numbers of images that were published.
+    `check_counts` holds train2014 and val2014 to the numbers of images that were published. `renumber`
+    replaces ids by places, counted through train, val and test, for parts that each start from the same id.
     """
     parts = parts or {"train": "train2014", "test": "val2014"}
     check_parts(parts)
     how = {"caption": caption, "unlabelled": unlabelled, "with_images": images, "with_captions": captions}
-    how |= {"validation": validation, "check_counts": check_counts}
+    how |= {"validation": validation, "check_counts": check_counts} | ({"renumber": True} if renumber else {})
     return _prepared(ROOT / folder, dataset, parts, **how)
 
 
@@ -185,8 +198,10 @@ def _coco_sample(folder):
     sources = [_stamp(path) for path in coco_sample.sources(ROOT / folder)]
     written = cache_root() / "coco-sample" / _key(coco_sample.PARTS, sources)
     instances = [written / "annotations" / f"instances_{part}.json" for part in PARTS]
-    _made(instances, written, partial(coco_sample.write, ROOT / folder, written))
-    return _coco(written, parts={part: part for part in PARTS})
+    write = partial(coco_sample.write, ROOT / folder, written)
+    _made(instances, written, write)
+    read = partial(_coco, written, parts={part: part for part in PARTS})
+    return _or_again(read, written, write, (FileNotFoundError, ValueError))
 
 
 def _layout(reader, folder, **settings):
@@ -206,14 +221,25 @@ def _prepared(folder, dataset, parts, **how):
 
 def _once(folder, settings, sources, read):
     """What `read()` makes of these sources with these settings, kept as files: it may take a minute."""
-    kept = folder / "prepared" / _key(*settings, [_stamp(path) for path in sources])
+    kept = folder / "prepared" / _key(READERS, *settings, [_stamp(path) for path in sources])
 
     def save():
         for split in read().values():
             split.save(kept)
 
     _made([kept / f"{part}.json" for part in PARTS], kept, save)
-    return {part: load(kept, part) for part in PARTS}
+    return _or_again(lambda: {part: load(kept, part) for part in PARTS}, kept, save, BrokenSplit)
+
+
+def _or_again(read, folder, make, damages):
+    """What `read()` gives; where files that this project made are damaged, once they are made again."""
+    try:
+        return read()
+    except damages as error:
+        warnings.warn(f"{error}: made again", stacklevel=2)
+    with only_writer(folder):
+        make()
+    return read()
 
 
 def _read(
@@ -226,8 +252,9 @@ def _read(
     with_captions=True,
     validation=None,
     check_counts=False,
+    renumber=False,
 ):
-    read = {}
+    read, first = {}, 0
     for part, stem in parts.items():
         instances, captions = _annotations(folder, stem)
         images = folder / stem if with_images else None
@@ -235,6 +262,10 @@ def _read(
         read[part] = coco.read(instances, captions if with_captions else None, images, **how)
         if check_counts and unlabelled and stem in coco.COUNTS:
             check_count(instances, len(read[part]), coco.COUNTS[stem], "images")
+    for part in PARTS if renumber else ():
+        if part in read:
+            read[part] = replace(read[part], ids=range(first, first + len(read[part])))
+            first += len(read[part])
     return with_val(read, validation)
 
 

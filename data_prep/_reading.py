@@ -1,13 +1,15 @@
-"""What the readers of data sets share: text with its line numbers, checks of lists, a part held out."""
+"""What the readers of data sets share: text with its line numbers, checks of parts, a part held out."""
 
-import codecs
 import csv
-import json
+import io
+import os
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from difffeat._checked import shown, text_of
 from difffeat.datasets import Split
 
 PARTS = ("train", "val", "test")
@@ -32,24 +34,9 @@ def there(path, expected) -> Path:
     return path
 
 
-def text_lines(path, encoding="utf-8"):
-    """Yield the lines of a text file, line ends kept, without a byte order mark at the start.
-
-    Raises
-    ------
-    ValueError
-        If a line is not in this encoding; the message names the file, the line and the byte.
-    """
-    with there(path, "a text file").open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-            try:
-                yield line.decode(encoding)
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: byte {line[error.start]:#04x} is not {encoding}; "
-                    f"convert the file to {encoding}, or name its encoding if the reader takes one"
-                ) from error
+def text_lines(path, encoding=None):
+    """The lines of a text file, line ends kept, without a byte order mark at the start; see `text_of`."""
+    return iter(io.StringIO(text_of(path, encoding), newline=""))
 
 
 def listed(path) -> dict[str, int]:
@@ -72,7 +59,7 @@ def listed(path) -> dict[str, int]:
     return places
 
 
-def csv_rows(path, width=None, encoding="utf-8", delimiter=","):
+def csv_rows(path, width=None, encoding=None, delimiter=","):
     """Yield (line number, fields) of a CSV file; a field with line breaks counts as its last line.
 
     Raises
@@ -93,32 +80,14 @@ def csv_rows(path, width=None, encoding="utf-8", delimiter=","):
         raise ValueError(f"{path}, line {rows.line_num}: not CSV, or it ends early: {error}") from error
 
 
-def json_object(path) -> dict:
-    """The object in a JSON file.
-
-    Raises
-    ------
-    ValueError
-        If the file is not JSON or not an object, or a key comes twice (Python alone keeps the last).
-    """
-
-    def unique(pairs):
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise KeyError(f"{path}: {twice!r} comes more than once")
-        return dict(pairs)
-
-    text = "".join(text_lines(path))
-    try:
-        content = json.loads(text, object_pairs_hook=unique)
-    except KeyError as error:
-        raise ValueError(error.args[0]) from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON, or ends early: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}; expected an object")
-    return content
+def number(cell, least=0) -> int | None:
+    """The integer of 64 bits that a cell spells in plain digits, or None."""
+    text = cell.strip() if isinstance(cell, str) else ""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
+        return None
+    value = int(text)
+    return value if least <= value < 2**63 else None
 
 
 def check_count(path, found, published, what):
@@ -130,14 +99,70 @@ def check_count(path, found, published, what):
         )
 
 
-def check_apart(parts):
-    """Refuse a sample in two parts: what is tested on must not be trained on."""
-    seen = {}
-    for part, split in parts.items():
-        for sample in split.ids.tolist():
-            if sample in seen:
-                raise ValueError(f"image {sample} is in both {seen[sample]} and {part}")
-            seen[sample] = part
+def held_together(parts) -> dict[str, Split]:
+    """The parts, with the same labels in the same order, once nothing is twice in one or in two of them.
+
+    What is tested on must not be trained on: no sample id and no image file may come in two parts.
+
+    Raises
+    ------
+    ValueError
+        If a part has other labels than train, an image is twice in a part, or a sample or an image is in two.
+    """
+    parts = {part: _ordered(split, parts["train"], part) for part, split in parts.items()}
+    for what, things in (("sample", _samples), ("image", _files)):
+        seen = {}
+        for part, split in parts.items():
+            for thing, sample in zip(things(split), split.ids.tolist(), strict=False):
+                if thing in seen:
+                    raise ValueError(_twice(what, thing, seen[thing], (part, sample)))
+                seen[thing] = part, sample
+    return parts
+
+
+def _samples(split):
+    return split.ids.tolist()
+
+
+def _files(split):
+    """Each image as the one name that its file has, whatever way leads there."""
+    real = cache(os.path.realpath)
+    return [os.path.join(real(path.parent), path.name) for path in split.images]
+
+
+def _twice(what, thing, before, now) -> str:
+    """Why a thing that comes a second time is refused, and the way out."""
+    if what == "sample":
+        return (
+            f"sample {thing} is in both {before[0]} and {now[0]}: what is tested on must not be trained on. "
+            f"If they are different samples, number them through all parts (reader coco: set "
+            f"`renumber: true`; reader table: leave the column for `id` out)"
+        )
+    where = f"twice in {now[0]}" if before[0] == now[0] else f"in both {before[0]} and {now[0]}"
+    return (
+        f"image {thing} is {where} (samples {before[1]} and {now[1]}): list each image once, in one part, "
+        f"with all its labels"
+    )
+
+
+def _ordered(split, train, part) -> Split:
+    """The split with its labels in the order of train's."""
+    if split.names == train.names:
+        return split
+    has, lacks = sorted({*split.names} - {*train.names}), sorted({*train.names} - {*split.names})
+    if has or lacks:
+        raise ValueError(
+            f"{part} and train have not the same labels: {part} alone has {_few(has)}, train alone has "
+            f"{_few(lacks)}; give every part the same list of labels, in any order"
+        )
+    order = [split.names.index(name) for name in train.names]
+    ignored = None if split.ignored is None else split.ignored[:, order]
+    return replace(split, names=train.names, labels=split.labels[:, order], ignored=ignored)
+
+
+def _few(names):
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(shown, names[:5])) + more if names else "none"
 
 
 def check_parts(parts):
@@ -159,8 +184,11 @@ def with_val(parts, count) -> dict[str, Split]:
     if "val" in parts:
         return parts
     train = parts["train"]
-    if not 0 < count < len(train):
-        raise ValueError(f"cannot hold out {count} of {len(train)} training samples for validation")
+    if type(count) is not int or not 0 < count < len(train):
+        raise ValueError(
+            f"cannot hold out {shown(count)} of {len(train)} training samples for validation: set "
+            f"`validation` to a number of samples that is smaller, or name a part `val`"
+        )
     held = np.isin(train.ids, np.random.default_rng(0).choice(np.sort(train.ids), size=count, replace=False))
     val = replace(train.select(train.ids[held]), name="val")
     return parts | {"train": train.select(train.ids[~held]), "val": val}

@@ -8,7 +8,8 @@ Layout, as `ag_news_csv.tar.gz` unpacks:
 
 from pathlib import Path
 
-from data_prep._reading import check_count, csv_rows, listed, there, unpacked, with_val
+from data_prep._reading import check_count, csv_rows, listed, unpacked, with_val
+from difffeat._checked import regular, shown
 from difffeat.datasets import Split, multi_hot
 
 COUNTS = {"train": 120000, "test": 7600}
@@ -24,7 +25,7 @@ def sources(folder, **_) -> list[Path]:
     """The files that labels and texts are read from."""
     root = unpacked(folder, "ag_news_csv")
     files = ["train.csv", "test.csv", "classes.txt"]
-    return [there(root / name, "the files of ag_news_csv.tar.gz") for name in files]
+    return [regular(root / name, "the files of ag_news_csv.tar.gz") for name in files]
 
 
 def read(folder, *, fields=FIELDS, validation=5000, check_counts=True) -> dict[str, Split]:
@@ -75,7 +76,7 @@ def _articles(path, names, fields):
     columns, captions = [], []
     for line, (label, *texts) in csv_rows(path, width=1 + len(FIELDS)):
         if label not in classes:
-            raise ValueError(f"{path}, line {line}: class {label!r}, expected 1 to {len(names)}")
+            raise ValueError(f"{path}, line {line}: class {shown(label)}, expected 1 to {len(names)}")
         columns.append(classes[label])
         captions.append(" ".join(texts[FIELDS.index(field)] for field in fields))
     return columns, captions

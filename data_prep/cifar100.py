@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep._reading import check_count, listed, there, unpacked, with_val
+from data_prep._reading import check_count, listed, unpacked, with_val
+from difffeat._checked import regular
 from difffeat._files import only_writer
 from difffeat._progress import bar
 from difffeat.datasets import Split, multi_hot
@@ -38,7 +39,7 @@ def sources(folder, **_) -> list[Path]:
     """The files that labels and images are read from."""
     root = unpacked(folder, "cifar-100-binary")
     files = [f"{part}.bin" for part in COUNTS] + [f"{kind}_label_names.txt" for kind in CLASSES]
-    return [there(root / name, "the files of cifar-100-binary.tar.gz") for name in files]
+    return [regular(root / name, "the files of cifar-100-binary.tar.gz") for name in files]
 
 
 def read(folder, *, labels="fine", validation=5000, check_counts=True) -> dict[str, Split]:
@@ -92,7 +93,7 @@ def _names(path, count):
 
 def _records(path, part, check_counts):
     """How many records the file holds."""
-    size = there(path, "a file of CIFAR-100's binary version").stat().st_size
+    size = regular(path, "a file of CIFAR-100's binary version").stat().st_size
     count, rest = divmod(size, RECORD)
     if rest or not count:
         raise ValueError(

@@ -3,10 +3,10 @@
 Reads COCO itself and anything written like it, `data_prep.scenes` for one.
 """
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
+from difffeat._checked import FILE, INTEGER, LABEL, TEXT, json_object, rows, shown, unique
 from difffeat.datasets import Split, multi_hot
 
 COUNTS = {"train2014": 82783, "val2014": 40504}  # published, images without any instance among them
@@ -39,54 +39,73 @@ def read(instances, captions=None, images=None, *, name, dataset="coco", caption
     FileNotFoundError
         If a file, or images on the list, are not on disk; the message names them.
     ValueError
-        If a file is not of this format, an annotation has a category or an image that is not listed, image
-        ids repeat, an image has no such caption, or nothing is left.
+        If a file is not of this format, an entry lacks a field or has one of another type, an annotation has
+        a category or an image that is not listed, ids of images, categories or captions repeat, an image has
+        no such caption, or nothing is left; the message names the file and the entry.
     """
     content = _load(instances, ("images", "annotations", "categories"))
-    ids = [image["id"] for image in content["images"]]
-    present = _categories_by_image(instances, content)
-    if not unlabelled:
-        ids = [image for image in ids if image in present]
-    files = {image["id"]: image["file_name"] for image in content["images"]}
-    names = [
-        category["name"] for category in sorted(content["categories"], key=lambda category: category["id"])
-    ]
+    needed = {"id": INTEGER} | ({"file_name": FILE} if images else {})
+    listed = rows(instances, content, "images", **needed)
+    ids = list(unique(instances, "images", "id", [row[0] for row in listed]))
+    names, columns = _categories(instances, content)
+    present = _columns_by_image(instances, content, columns, set(ids))
+    kept = [row for row in listed if unlabelled or row[0] in present]
+    ids = [row[0] for row in kept]
     return Split(
         name=name,
         ids=ids,
         names=names,
         labels=multi_hot([sorted(present.get(image, ())) for image in ids], names, ids),
         captions=_captions(captions, ids, caption) if captions else (),
-        images=[Path(images) / files[image] for image in ids] if images else (),
+        images=[Path(images) / file for _, file in kept] if images else (),
         dataset=dataset,
     )
 
 
-def _categories_by_image(path, content):
+def _categories(path, content):
+    """Label names in the order of their ids, and category id -> label column."""
+    listed = rows(path, content, "categories", id=INTEGER, name=LABEL)
+    unique(path, "categories", "id", [category for category, _ in listed])
+    unique(path, "categories", "name", [name for _, name in listed])
+    listed.sort()
+    return [name for _, name in listed], {category: column for column, (category, _) in enumerate(listed)}
+
+
+def _columns_by_image(path, content, columns, listed):
     """Image id -> set of label columns, for images with instances."""
-    columns = {column: place for place, column in enumerate(sorted(c["id"] for c in content["categories"]))}
-    listed = {image["id"] for image in content["images"]}
     present = defaultdict(set)
-    for instance in content["annotations"]:
-        if instance["category_id"] not in columns:
+    fields = rows(path, content, "annotations", image_id=INTEGER, category_id=INTEGER)
+    for place, (image, category) in enumerate(fields):
+        if category not in columns:
             raise ValueError(
-                f"{path}: annotation {instance['id']} has category {instance['category_id']}, "
-                f"which is not in the list of {len(columns)} categories"
+                f"{path}: {_which(content, place)} has category {category}, which is not in the list of "
+                f"{len(columns)} categories"
             )
-        if instance["image_id"] not in listed:
+        if image not in listed:
             raise ValueError(
-                f"{path}: annotation {instance['id']} is of image {instance['image_id']}, not in the list"
+                f"{path}: {_which(content, place)} is of image {image}, which is not in the list of images"
             )
-        present[instance["image_id"]].add(columns[instance["category_id"]])
+        present[image].add(columns[category])
     return present
+
+
+def _which(content, place):
+    """An annotation by its id, or by its place where it has none."""
+    entry = content["annotations"][place]
+    return f"annotation {shown(entry['id'])}" if "id" in entry else f"annotations[{place}]"
 
 
 def _captions(path, ids, place):
     """The caption at this place, in the order of annotation ids, for each image id."""
+    if type(place) is not int or place < 0:
+        raise ValueError(f"the setting `caption` is {shown(place)}; expected a place, counted from 0")
     by_image = defaultdict(list)
-    for annotation in _load(path, ("annotations",))["annotations"]:
-        by_image[annotation["image_id"]].append((annotation["id"], annotation["caption"]))
-    short = [image for image in ids if not 0 <= place < len(by_image[image])]
+    content = _load(path, ("annotations",))
+    fields = rows(path, content, "annotations", image_id=INTEGER, id=INTEGER, caption=TEXT)
+    unique(path, "annotations", "id", [row[1] for row in fields])
+    for image, annotation, caption in fields:
+        by_image[image].append((annotation, caption))
+    short = [image for image in ids if place >= len(by_image[image])]
     if short:
         raise ValueError(
             f"{path}: {len(short)} images have no caption {place} (counted from 0), "
@@ -96,13 +115,7 @@ def _captions(path, ids, place):
 
 
 def _load(path, keys):
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; expected a file in COCO's format")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON, or ends early: {error}") from error
+    content = json_object(path, "a file in COCO's format")
     lacking = [key for key in keys if key not in content]
     if lacking:
         raise ValueError(f"{path} is not in COCO's format: it has no {', '.join(lacking)}")

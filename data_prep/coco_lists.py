@@ -10,9 +10,12 @@ tables with a header where named, tabs between cells, gzipped:
 
 import csv
 import gzip
+import io
+import zlib
 from pathlib import Path
 
-from data_prep._reading import listed, there
+from data_prep._reading import listed, number
+from difffeat._checked import regular, shown
 from difffeat.datasets import Split, multi_hot
 
 CAPTIONS = "val2014_first_captions_30000.tsv.gz"
@@ -57,19 +60,33 @@ def read(folder) -> dict[str, Split]:
 
 def _labels(path):
     """Image id -> label columns."""
-    return {image: [int(column) for column in cell.split()] for image, cell in _cells(path).items()}
+    labels = {image: [number(column) for column in cell.split()] for image, cell in _cells(path).items()}
+    wrong = [image for image, columns in labels.items() if None in columns]
+    if wrong:
+        raise ValueError(f"{path}: image {wrong[0]} has a label that is no number of a category")
+    return labels
 
 
 def _cells(path):
     """Image id -> the other cell of its line."""
     found = {}
-    with gzip.open(there(path, "a list of COCO 2014"), "rt", encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
-            if len(row) != 2 or not row[0].isdecimal():
-                raise ValueError(
-                    f"{path}, line {number}: expected an image id, a tab and one cell, got {row}"
-                )
-            if int(row[0]) in found:
-                raise ValueError(f"{path}, line {number}: image {row[0]} is there already")
-            found[int(row[0])] = row[1]
+    for line, row in enumerate(csv.reader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+        image = number(row[0]) if len(row) == 2 else None
+        if image is None:
+            raise ValueError(
+                f"{path}, line {line}: expected an image id, a tab and one cell, got {shown(row)}"
+            )
+        if image in found:
+            raise ValueError(f"{path}, line {line}: image {image} is there already")
+        found[image] = row[1]
     return found
+
+
+def _lines(path):
+    """The lines of a gzipped list."""
+    packed = regular(path, "a list of COCO 2014").read_bytes()
+    try:
+        text = gzip.decompress(packed).decode("utf-8")
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not gzipped text in utf-8, or ends early: {error}") from error
+    return io.StringIO(text, newline="")

@@ -15,8 +15,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from data_prep._reading import listed, text_lines, there
+from data_prep._reading import listed, number, text_lines, there
 from data_prep.fetch.unpack import unpack
+from difffeat._checked import shown
 from difffeat._files import write_whole
 
 # Images of each part, in the order of the index; None takes the rest.
@@ -46,7 +47,7 @@ def write(folder, out):
     FileNotFoundError
         If a file is not there, or an image of the index is not in the archive.
     ValueError
-        If a line of the index has not five cells, or the archive is damaged or unsafe.
+        If a line of the index has not five cells of their kinds, or the archive is damaged or unsafe.
     """
     (images, index, categories), out = sources(folder), Path(out)
     names, rows = list(listed(categories)), _index(index)
@@ -64,14 +65,18 @@ def write(folder, out):
 def _index(path):
     """(image id, file name, width, height, label columns, caption) of every line."""
     rows = []
-    for number, row in enumerate(
-        csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE), start=1
-    ):
-        if len(row) != 5 or not row[0].isdecimal():
-            raise ValueError(f"{path}, line {number}: expected an image id and four more cells, got {row}")
-        width, height = map(int, row[2].split("x"))
-        columns = [int(column) for column in row[3].split()]
-        rows.append((int(row[0]), f"COCO_val2014_{int(row[0]):012d}.jpg", width, height, columns, row[4]))
+    for line, row in enumerate(csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+        if len(row) != 5 or number(row[0]) is None:
+            raise ValueError(
+                f"{path}, line {line}: expected an image id and four more cells, got {shown(row)}"
+            )
+        image, size = number(row[0]), [number(side) for side in row[2].split("x")]
+        columns = [number(column) for column in row[3].split()]
+        if len(size) != 2 or None in size + columns:
+            raise ValueError(
+                f"{path}, line {line}: expected a size as in 341x256 and label columns, got {shown(row[2:4])}"
+            )
+        rows.append((image, f"COCO_val2014_{image:012d}.jpg", *size, columns, row[4]))
     return rows
 
 

@@ -15,7 +15,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from data_prep._reading import check_count, listed, text_lines, there, unpacked, with_val
+from data_prep._reading import check_count, listed, number, text_lines, there, unpacked, with_val
+from difffeat._checked import shown
 from difffeat.datasets import Split, multi_hot
 
 PER_CLASS = 500
@@ -96,7 +97,7 @@ def _train(root, columns):
     for wnid, column in columns.items():
         folder = there(root / "train" / wnid / "images", "the images of a class in wnids.txt")
         numbered = sorted((_number(path, wnid), path) for path in folder.glob("*.JPEG"))
-        rows += [(column * PER_CLASS + number, column, path) for number, path in numbered]
+        rows += [(column * PER_CLASS + place, column, path) for place, path in numbered]
         if numbered and numbered[-1][0] >= PER_CLASS:
             raise ValueError(f"{numbered[-1][1]}: images of a class are numbered 0 to {PER_CLASS - 1}")
     return rows
@@ -106,22 +107,25 @@ def _test(root, columns):
     """(id, label column, path) of each image of the official val."""
     path = root / "val" / "val_annotations.txt"
     rows, lines = [], {}
-    for number, line in enumerate(text_lines(path), start=1):
+    for place, line in enumerate(text_lines(path), start=1):
         if not line.strip():
             continue
         image, wnid = (*line.rstrip("\r\n").split("\t"), "")[:2]
         if wnid not in columns:
-            raise ValueError(f"{path}, line {number}: {image!r} has class {wnid!r}, not in wnids.txt")
+            raise ValueError(
+                f"{path}, line {place}: {shown(image)} has class {shown(wnid)}, not in wnids.txt"
+            )
         if image in lines:
-            raise ValueError(f"{path}, line {number}: {image!r} is on line {lines[image]} already")
-        lines[image] = number
+            raise ValueError(f"{path}, line {place}: {shown(image)} is on line {lines[image]} already")
+        lines[image] = place
         file = root / "val" / "images" / image
         rows.append((COUNTS["train"] + _number(file, "val"), columns[wnid], file))
     return rows
 
 
 def _number(path, prefix):
-    found = re.fullmatch(rf"{prefix}_([0-9]+)\.JPEG", path.name)
-    if not found:
+    found = re.fullmatch(rf"{re.escape(prefix)}_([0-9]+)\.JPEG", path.name)
+    place = number(found[1]) if found else None
+    if place is None:
         raise ValueError(f"{path}: expected a name of the form {prefix}_<number>.JPEG")
-    return int(found[1])
+    return place

@@ -8,12 +8,10 @@ The split and the labels are those that SSGRL (Chen et al., 2019) prepared. Layo
     VG_100K/, VG_100K_2/                      Visual Genome's images
 """
 
-import codecs
 from pathlib import Path
 
-import ijson
-
-from data_prep._reading import check_apart, check_count, json_object, listed, modalities, there, with_val
+from data_prep._reading import check_count, listed, modalities, number, there, with_val
+from difffeat._checked import INTEGER, LIST, TEXT, json_entries, json_object, many, regular, take
 from difffeat._progress import bar
 from difffeat.datasets import Split, multi_hot
 
@@ -71,9 +69,9 @@ def read(
     FileNotFoundError
         If a file or an image is not on disk.
     ValueError
-        If a list repeats an image or has another length than published, both lists have an image, a list
-        has an image without labels or without region descriptions, a label is not among the 500, or a file
-        is not of its format.
+        If a list repeats an image or has another length than published, a list has an image without labels
+        or without region descriptions, a label is not among the 500, or a file is not of its format or has an
+        entry that is not; the message names the file and the entry.
     """
     folder = Path(folder)
     lists = {part: listed(folder / name) for part, name in LISTS.items()}
@@ -98,13 +96,12 @@ def read(
         )
         for part, files in lists.items()
     }
-    check_apart(read)
     return with_val(read, validation)
 
 
 def _ids(path, files):
     for file, line in files.items():
-        if not Path(file).stem.isdecimal():
+        if number(Path(file).stem) is None:
             raise ValueError(
                 f"{path}, line {line}: {file!r} is not a number with a suffix, as in 2386299.jpg"
             )
@@ -123,28 +120,24 @@ def _names(folder, names):
 def _labels(folder, labels, file):
     if file not in labels:
         raise ValueError(f"{folder / LABELS} has no labels for image {file}, which is on a list")
-    indices = labels[file]
-    if not isinstance(indices, list) or not all(type(index) is int for index in indices):
-        raise ValueError(f"{folder / LABELS}: image {file} has {indices!r}; expected a list of label indices")
-    return indices
+    return take(str(folder / LABELS), labels, **{file: many(INTEGER)})[0]
 
 
 def _captions(path, wanted):
     """Image id -> its phrases as one text, for the wanted ids; the file is never in memory as a whole."""
     captions, last = {}, "the start"
-    with path.open("rb") as stream, bar(path.stat().st_size, "region descriptions", "B") as progress:
-        if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-            stream.seek(0)
+    regular(path, "Visual Genome's region descriptions")
+    with bar(path.stat().st_size, "region descriptions", "B") as progress:
         try:
-            for entry in ijson.items(stream, "item"):
+            for entry, done in json_entries(path):
                 image, phrases = _entry(entry)
                 if image in captions:
                     raise ValueError(f"image {image} comes a second time")
                 if image in wanted:
                     captions[image] = ". ".join(phrases)
                 last = f"image {image}"
-                progress.update(stream.tell() - progress.n)
-        except (ijson.JSONError, ValueError) as error:
+                progress.update(done - progress.n)
+        except ValueError as error:
             raise ValueError(f"{path}, after {last}: {error}") from error
     lacking = sorted(wanted - captions.keys())
     if lacking:
@@ -154,11 +147,13 @@ def _captions(path, wanted):
 
 def _entry(entry):
     """(image id, phrases) of one image's entry; releases name the id "id" or "image_id"."""
-    try:
-        image = entry["id"] if "id" in entry else entry["image_id"]
-        return image, [region["phrase"].strip() for region in entry["regions"]]
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError("the next entry is no image id with regions that each have a phrase") from error
+    name = "image_id" if isinstance(entry, dict) and "id" not in entry else "id"
+    image, regions = take("the next entry", entry, **{name: INTEGER, "regions": LIST})
+    said = [
+        take((f"image {image}", "regions", place), region, phrase=TEXT)[0]
+        for place, region in enumerate(regions)
+    ]
+    return image, [phrase.strip() for phrase in said]
 
 
 def _images(folder, image_folders):

@@ -12,7 +12,8 @@ Letters: N images, K = 20 classes.
 from pathlib import Path
 from xml.etree import ElementTree
 
-from data_prep._reading import check_apart, check_count, check_parts, listed, there, unpacked, with_val
+from data_prep._reading import check_count, check_parts, listed, there, unpacked, with_val
+from difffeat._checked import regular, shown
 from difffeat.datasets import Split, multi_hot
 
 NAMES = (
@@ -61,8 +62,8 @@ def read(folder, *, parts=None, difficult="keep", validation=500, check_counts=T
     FileNotFoundError
         If a list, an annotation or an image is not on disk.
     ValueError
-        If a list repeats an image or has another length than published, two parts share an image, an
-        annotation is not XML or names another class, or a parameter is none of its values.
+        If a list repeats an image or has another length than published, an annotation is not XML or not one
+        of VOC or names another class, or a parameter is none of its values.
     """
     parts = parts or PARTS
     check_parts(parts)
@@ -70,14 +71,13 @@ def read(folder, *, parts=None, difficult="keep", validation=500, check_counts=T
         raise ValueError(f"difficult is {difficult!r}; expected 'keep', 'drop' or 'ignore'")
     root = unpacked(folder, "VOCdevkit/VOC2007")
     read = {part: _part(root, part, stem, difficult, check_counts) for part, stem in parts.items()}
-    check_apart(read)
     return with_val(read, validation)
 
 
 def _part(root, part, stem, difficult, check_counts):
     path = _list(root, stem)
     images = listed(path)
-    wrong = [image for image in images if not (image.isdecimal() and len(image) == 6)]
+    wrong = [image for image in images if not (image.isascii() and image.isdecimal() and len(image) == 6)]
     if wrong:
         raise ValueError(f"{path}, line {images[wrong[0]]}: {wrong[0]!r} is not a name of six digits")
     if check_counts and stem in COUNTS:
@@ -103,15 +103,20 @@ def _part(root, part, stem, difficult, check_counts):
 def _classes(path):
     """Class -> whether every object of it on the image is marked difficult."""
     try:
-        objects = ElementTree.parse(there(path, "the annotation of an image on the list")).findall("object")
-    except ElementTree.ParseError as error:
+        root = ElementTree.parse(regular(path, "the annotation of an image on the list")).getroot()
+    except (ElementTree.ParseError, LookupError) as error:  # no XML, or of an unknown encoding
         raise ValueError(f"{path} is not XML, or ends early: {error}") from error
+    if root.tag != "annotation":
+        raise ValueError(f"{path} holds <{root.tag}>; expected an <annotation> of VOC")
     found = {}
-    for number, thing in enumerate(objects, start=1):
+    for number, thing in enumerate(root.findall("object"), start=1):
         name = thing.findtext("name", "").strip()
         if name not in NAMES:
             raise ValueError(f"{path}: object {number} has class {name!r}, none of the {len(NAMES)} classes")
-        found[name] = found.get(name, True) and thing.findtext("difficult", "0").strip() == "1"
+        difficult = thing.findtext("difficult", "0").strip()
+        if difficult not in ("0", "1"):
+            raise ValueError(f"{path}: object {number} has difficult {shown(difficult)}; expected 0 or 1")
+        found[name] = found.get(name, True) and difficult == "1"
     return found
 
 

@@ -18,11 +18,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from difffeat._checked import FILE, INTEGER, LABEL, LIST, TEXT, json_object, many, shown, take
 from difffeat._files import write_whole
+from difffeat._pictures import on_disk, picture
 
 
 class BrokenImage(ValueError):
     """A file that is there but cannot be decoded as an image."""
+
+
+class BrokenSplit(ValueError):
+    """A file of a prepared split that is there but is not one, or not the one that was written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +42,8 @@ class Split:
     names : sequence of K str, the label names in column order
     labels : array-like of shape (N, K), 1 where the label applies, else 0
     captions : sequence of N str, or empty for a data set without text
-    images : sequence of N paths, or empty for a data set without images
+    images : sequence of N paths, or empty for a data set without images; a name that differs from the one on
+        disk by case, slashes or Unicode form alone becomes that
     dataset : str, the data set's name, kept in the provenance of features
     ignored : array-like of shape (N, K), 1 where a prediction is not judged, else 0; optional, for data sets
         whose evaluation leaves pairs of image and label out
@@ -44,7 +51,8 @@ class Split:
     Raises
     ------
     ValueError
-        If the split is empty, ids repeat, lengths differ, or a label is not 0 or 1.
+        If the split is empty, ids repeat or are no integers, lengths differ, a label is not 0 or 1, or a name
+        or a caption is no text.
     FileNotFoundError
         If images are not on disk; the message counts and names them.
     """
@@ -59,9 +67,10 @@ class Split:
     ignored: np.ndarray | None = None
 
     def __post_init__(self):
-        ids = np.array(self.ids, dtype=np.int64, ndmin=1)
+        ids = _integers(self.name, self.ids)
         labels = np.array(self.labels)
         _check_ids(self.name, ids)
+        _check_text(self.name, "label name", self.names, range(len(self.names)))
         _check_labels(self.name, ids, self.names, labels)
         if self.ignored is not None:
             _check_labels(self.name, ids, self.names, np.array(self.ignored), "ignored labels")
@@ -71,12 +80,13 @@ class Split:
                     f"split {self.name!r} has {len(ids)} ids but {len(getattr(self, field))} {field}; "
                     f"give one for each id, or none at all"
                 )
+        _check_text(self.name, "caption", self.captions, ids[: len(self.captions)])
         coerced = {
             "ids": ids,
             "names": tuple(self.names),
             "labels": labels.astype(np.uint8),
             "captions": tuple(self.captions),
-            "images": tuple(map(Path, self.images)),
+            "images": _located(self.name, [Path(image) for image in self.images]),
             "ignored": None if self.ignored is None else np.array(self.ignored, dtype=bool),
         }
         for array in (coerced["ids"], coerced["labels"], coerced["ignored"]):
@@ -84,7 +94,6 @@ class Split:
                 array.setflags(write=False)
         for field, value in coerced.items():
             object.__setattr__(self, field, value)
-        _check_files(self.name, self.images)
 
     def __len__(self):
         return len(self.ids)
@@ -136,23 +145,24 @@ class Split:
         return self.labels * ~self.ignored, np.where(self.ignored, np.min(scores) - 1, scores)
 
     def image(self, row: int) -> Image.Image:
-        """Decode one image to RGB of 8 bits at its stored size; transparency is dropped.
+        """Decode one image to RGB of 8 bits as viewers show it: upright, on white where it is transparent.
 
         Raises
         ------
         BrokenImage
-            If the file cannot be decoded; the message names the file and the sample id.
-        FileNotFoundError
-            If the file has gone.
+            If the file cannot be decoded, is of no format that is opened here, or would take far more memory
+            than a picture does; the message names the file and the sample id.
+        FileNotFoundError, PermissionError
+            If the file has gone, or may not be read.
         """
         path = self.images[row]
         try:
-            with Image.open(path) as image:
-                return _rgb(image)
-        except FileNotFoundError:
+            return picture(path)
+        except (FileNotFoundError, PermissionError):
             raise
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise BrokenImage(f"cannot decode image {path} (id {self.ids[row]}): {error}") from error
+        except Exception as error:  # on damaged files decoders raise whatever they meet
+            said = str(error) or type(error).__name__
+            raise BrokenImage(f"cannot decode image {path} (id {self.ids[row]}): {said}") from error
 
     @cached_property
     def digest(self) -> str:
@@ -184,7 +194,8 @@ class Split:
         """Write `<folder>/<name>.json`, image paths relative to the folder; returns the path.
 
         The file holds dataset, name, names, ids, labels (indices into names), captions and images, and where
-        there are any `ignored` labels, and can as well be written by hand or by another program.
+        there are any `ignored` labels, and can as well be written by hand or by another program; then without
+        `sha256`, the hash of the rest.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -200,6 +211,7 @@ class Split:
         }
         if self.ignored is not None:
             content["ignored"] = [np.flatnonzero(row).tolist() for row in self.ignored]
+        content["sha256"] = _hash(content)
         return write_whole(path, json.dumps(content, ensure_ascii=False).encode())
 
 
@@ -210,29 +222,52 @@ def load(folder, name: str) -> Split:
     ------
     FileNotFoundError
         If there is no such split (the message names those there are), or images are not on disk.
-    ValueError
-        If the file lacks a field, or a label index is outside the list of names.
+    BrokenSplit
+        If the file is not JSON, lacks a field or has one of another kind, a label index is outside the list
+        of names, or the content is not the one that was written; the message names the file.
     """
     folder = Path(folder)
     path = folder / f"{name}.json"
-    if not path.is_file():
+    if not path.exists():
         there = sorted(other.stem for other in folder.glob("*.json"))
         raise FileNotFoundError(f"no split {name!r} in {folder}; there: {', '.join(there) or 'none'}")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    lacking = {"ids", "names", "labels"} - content.keys()
-    if lacking:
-        raise ValueError(f"{path} lacks {', '.join(sorted(lacking))}; a split needs ids, names and labels")
-    names, ids = content["names"], content["ids"]
-    return Split(
-        name=content.get("name", name),
-        ids=ids,
-        names=names,
-        labels=multi_hot(content["labels"], names, ids),
-        captions=content.get("captions", ()),
-        images=[Path(os.path.normpath(folder / image)) for image in content.get("images", ())],
-        dataset=content.get("dataset", "unnamed"),
-        ignored=multi_hot(content["ignored"], names, ids) if "ignored" in content else None,
-    )
+    try:
+        return Split(**_fields(path, name))
+    except BrokenSplit:
+        raise
+    except ValueError as error:
+        raise BrokenSplit(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+
+
+FIELDS = {  # of the file of a split; ids, names and labels must be there
+    "ids": many(INTEGER),
+    "names": many(LABEL),
+    "labels": many(many(INTEGER)),
+    "ignored": many(many(INTEGER)),
+    "captions": many(TEXT),
+    "images": many(FILE),
+    "name": TEXT,
+    "dataset": TEXT,
+    "sha256": TEXT,
+}
+
+
+def _fields(path, name) -> dict:
+    """What a file of a split says, as `Split` takes it."""
+    content = json_object(path)
+    needed = dict.fromkeys(("ids", "names", "labels"), LIST)
+    take(str(path), content, **needed | {field: FIELDS[field] for field in FIELDS if field in content})
+    given = {"name": name, "dataset": "unnamed"} | {f: content[f] for f in FIELDS if f in content}
+    for field in {"labels", "ignored"} & given.keys():
+        given[field] = multi_hot(given[field], given["names"], given["ids"])
+    written = given.pop("sha256", None)
+    if written not in (None, _hash({field: content[field] for field in content if field != "sha256"})):
+        raise BrokenSplit(
+            f"{path} is not what was written: its sha256 is another (if you changed the file yourself, take "
+            f"the field `sha256` out)"
+        )
+    given["images"] = [Path(os.path.normpath(path.parent / image)) for image in given.get("images", ())]
+    return given
 
 
 def first(splits: dict[str, Split], counts: Sequence[int]) -> dict[str, Split]:
@@ -278,18 +313,21 @@ def multi_hot(indices: Sequence[Sequence[int]], names: Sequence[str], ids: Seque
     return labels
 
 
-def _rgb(image):
-    """Any mode of Pillow's to RGB; greyscale of 16 bits is scaled, where Pillow alone cuts it at 255."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers of unknown range; store it with 8 or 16 bits")
-    if image.mode.startswith("I"):  # "I;16" and its byte orders, or "I", in which Pillow opens other 16 bits
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError(f"its pixels are {grey.min()} to {grey.max()}; expected 8 or 16 bits")
-        image = Image.fromarray(np.round(grey / 257).astype(np.uint8))  # 65535 / 257 = 255
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # straight to RGB, Pillow warns
-    return image.convert("RGB")
+def _integers(name, ids) -> np.ndarray:
+    """Ids as an array of 64-bit integers, shape (N,)."""
+    given = np.array(ids, ndmin=1)
+    if given.size and not (given.dtype.kind in "iu" and given.max() < 2**63):
+        wrong = [one for one in given.ravel().tolist() if not INTEGER.holds(one)]
+        raise ValueError(
+            f"split {name!r} has ids that are not integers of 64 bits: {_some([shown(one) for one in wrong])}"
+        )
+    return given.astype(np.int64)
+
+
+def _check_text(name, what, texts, ids):
+    for sample, text in zip(ids, texts, strict=True):
+        if not TEXT.holds(text):
+            raise ValueError(f"split {name!r}: {what} {sample} is {shown(text)}; expected text")
 
 
 def _check_ids(name, ids):
@@ -323,19 +361,15 @@ def _check_labels(name, ids, names, labels, what="labels"):
         )
 
 
-def _check_files(name, images):
-    """One listing per folder, not one look per file: data sets on network disks have 100,000 of them."""
-    listings = {folder: _listing(folder) for folder in {image.parent for image in images}}
-    missing = [image for image in images if image.name not in listings[image.parent]]
+def _located(name, images) -> tuple[Path, ...]:
+    """The images under the names that they have on disk."""
+    found, missing = on_disk(images)
     if missing:
         raise FileNotFoundError(
             f"split {name!r}: {len(missing)} of {len(images)} images are not on disk: {_some(missing)}; "
             f"check the image folder, or prepare the split without images"
         )
-
-
-def _listing(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+    return tuple(found)
 
 
 def _some(items: Sequence, most: int = 5) -> str:

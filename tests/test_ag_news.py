@@ -69,8 +69,12 @@ def test_windows_line_ends_and_a_byte_order_mark(root):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'"1","a","b"\n"5","c","d"\n', r"test\.csv, line 2: class '5', expected 1 to 4"),
-        (b'"1","a","b"\n"two","c","d"\n', r"test\.csv, line 2: class 'two', expected 1 to 4"),
+        (b'"1","a","b"\n"5","c","d"\n', r'test\.csv, line 2: class "5", expected 1 to 4'),
+        (b'"1","a","b"\n"two","c","d"\n', r'test\.csv, line 2: class "two", expected 1 to 4'),
+        (
+            b'"1","a","b"\n"2","c\0","d"\n',
+            r"test\.csv, line 2: there is a zero byte, which utf-8 text has not",
+        ),
         (b'"1","a","b"\n"2","c"\n', r"test\.csv, line 2: 2 fields, expected 3"),
         (b'"1","a","b"\n"2","c","d', r"test\.csv, line 2: not CSV, or it ends early"),
         (b'"1","a","b"\n"2","caf\xe9","d"\n', r"test\.csv, line 2: byte 0xe9 is not utf-8"),

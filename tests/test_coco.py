@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -105,7 +106,54 @@ def test_annotation_of_an_image_outside_the_list(read, content):
 
 def test_duplicate_image_ids(read, content):
     content["images"].append(content["images"][0])
-    with pytest.raises(ValueError, match="1 ids more than once: 9"):
+    with pytest.raises(
+        ValueError, match=r"instances\.json: images\[0\] and images\[3\] both have id 9; give"
+    ):
+        read()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["annotations"][0].pop("category_id"),
+            r"annotations\[0\] \(id 1\) has no category_id; exp",
+        ),
+        (
+            lambda c: c["annotations"][0].update(category_id=None),
+            r"annotations\[0\] .*: category_id is null; exp",
+        ),
+        (lambda c: c["annotations"].append(7), r"annotations\[4\] is 7; expected an object"),
+        (lambda c: c.update(annotations=None), r"instances\.json: annotations is null; expected a list"),
+        (lambda c: c["categories"][0].pop("name"), r"categories\[0\] \(id 18\) has no name; expected text"),
+        (lambda c: c["categories"][0].update(name=7), r"categories\[0\] .*: name is 7; expected text"),
+        (lambda c: c["categories"][0].update(id=3), r"categories\[0\] and categories\[1\] both have id 3"),
+        (
+            lambda c: c["categories"][0].update(name="car"),
+            r'categories\[0\] and .*\[1\] both have name "car"',
+        ),
+        (lambda c: c["images"][0].pop("id"), r"instances\.json: images\[0\] has no id; expected an integer"),
+        (lambda c: c["images"][0].update(id="9"), r'images\[0\] \(id "9"\): id is "9"; expected an integer'),
+        (lambda c: c["images"][0].update(id=9.5), r"images\[0\] .*: id is 9\.5; expected an integer"),
+        (lambda c: c["images"][0].update(id=2**64), r"images\[0\] .*: id is 18446744073709551616; expected"),
+        (lambda c: c["images"][0].update(id=True), r"images\[0\] .*: id is true; expected an integer"),
+        (lambda c: c["images"][0].pop("file_name"), r"images\[0\] \(id 9\) has no file_name; expected text"),
+        (lambda c: c["images"][0].update(file_name=""), r'images\[0\] .*: file_name is ""; expected text'),
+        (lambda c: c["captions"][0].pop("id"), r"captions\.json: annotations\[0\] has no id; expected an"),
+        (
+            lambda c: c["captions"][0].update(caption=None),
+            r"captions\.json: .*: caption is null; expected text",
+        ),
+        (
+            lambda c: c["captions"][0].update(caption="\ud83d"),
+            r"captions\.json: .*: caption is .*; expected text",
+        ),
+        (lambda c: c["captions"][0].update(id=51), r"annotations\[0\] and annotations\[1\] both have id 51"),
+    ],
+)
+def test_an_entry_that_is_not_as_coco_has_it_is_named(read, content, change, message):
+    change(content)
+    with pytest.raises(ValueError, match=message):
         read()
 
 
@@ -126,12 +174,34 @@ def test_images_missing_on_disk(read, tmp_path):
 def test_files_of_another_format(read, tmp_path):
     (tmp_path / "notes.json").write_text("[]")
     (tmp_path / "half.json").write_text('{"annotations": [')
-    with pytest.raises(ValueError, match=r"notes\.json is not in COCO's format: it has no annotations"):
+    with pytest.raises(ValueError, match=r"notes\.json holds a list; expected an object"):
         read(captions=tmp_path / "notes.json")
     with pytest.raises(ValueError, match=r"half\.json is not JSON, or ends early"):
         read(captions=tmp_path / "half.json")
     with pytest.raises(FileNotFoundError, match=r"none\.json does not exist"):
         read(captions=tmp_path / "none.json")
+    for content, message in (
+        (b"{}", "is not in COCO's format: it has no annotations"),
+        (b"[" * 10**5, "lists or objects nest too deeply"),
+        (b'{"annotations": [{"id": NaN}]}', "NaN is no number of JSON"),
+        (b'{"annotations": [], "annotations": []}', "'annotations' comes more than once"),
+        (b'{"annotations":\n "caf\xe9"}', "line 2: byte 0xe9 is not utf-8; convert the file to utf-8$"),
+    ):
+        (tmp_path / "notes.json").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"notes\.json.*{message}"):
+            read(captions=tmp_path / "notes.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(ValueError, match=r"pipe\.json is a pipe or a device; expected a file"):
+        read(captions=tmp_path / "pipe.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_of_other_encodings_is_read(read, content, tmp_path, encoding):
+    content["captions"][1]["caption"] = "neun, ein Bär"
+    read()
+    captions = {"annotations": content["captions"]}
+    (tmp_path / "other.json").write_bytes(json.dumps(captions, ensure_ascii=False).encode(encoding))
+    assert read(captions=tmp_path / "other.json").captions[0] == "neun, ein Bär"
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +292,89 @@ def test_wrong_settings(settings, message):
         data_prep.splits(settings)
 
 
+@pytest.fixture
+def own(tmp_path, content):
+    """Two parts in COCO's layout: `own()` writes them, `own.parts` holds what is written."""
+    described = {name: value for name, value in content.items() if name != "captions"}
+    test = json.loads(json.dumps(described))
+    for image in test["images"]:
+        image["id"] += 10
+    for annotation in test["annotations"]:
+        annotation["image_id"] += 10
+    parts = {"train": described, "test": test}
+
+    def write_and_read(draw=True, **options):
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        for part, written in parts.items():
+            (tmp_path / part).mkdir(exist_ok=True)
+            path = tmp_path / "annotations" / f"instances_{part}.json"
+            if not path.exists() or path.read_text() != json.dumps(written):  # else it stays as old as it is
+                path.write_text(json.dumps(written))
+            for image in written["images"] if draw else ():
+                if not (tmp_path / part / image["file_name"]).exists():
+                    Image.new("RGB", (8, 8)).save(tmp_path / part / image["file_name"])
+        settings = {"reader": "coco", "folder": str(tmp_path), "parts": {part: part for part in parts}}
+        return data_prep.splits(settings | {"validation": 1, "captions": False} | options)
+
+    write_and_read.parts = parts
+    return write_and_read
+
+
+def test_labels_are_the_same_by_name_whatever_their_numbers(own):
+    before = own()["test"]
+    numbers = {18: 2, 3: 9, 17: 5}
+    for category in own.parts["test"]["categories"]:
+        category["id"] = numbers[category["id"]]
+    for annotation in own.parts["test"]["annotations"]:
+        annotation["category_id"] = numbers[annotation["category_id"]]
+    after = own()["test"]
+    assert after.names == before.names == ("car", "cat", "dog") and after.digest == before.digest
+
+
+def test_parts_with_other_labels_are_refused(own):
+    own.parts["test"]["categories"][0]["name"] = "wolf"
+    with pytest.raises(ValueError, match='test alone has "wolf", train alone has "dog"; give every part the'):
+        own()
+
+
+def test_an_image_is_in_one_part_and_there_once(own, tmp_path):
+    own.parts["test"]["images"][0]["file_name"] = "../train/004.jpg"
+    with pytest.raises(
+        ValueError, match=r"image .*train/004\.jpg is in both (train|val) and test .samples 4 and 19"
+    ):
+        own()
+    own.parts["test"]["images"][0]["file_name"] = "./006.jpg"
+    with pytest.raises(
+        ValueError, match=r"image .*006\.jpg is twice in test .samples 19 and 16.: list each image"
+    ):
+        own()
+    own.parts["test"]["images"][0]["file_name"] = "009.jpg"
+    own()
+    shutil.rmtree(tmp_path / "test")
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    with pytest.raises(ValueError, match="is in both (train|val) and test"):
+        own()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[" * 10**5, b'{"ids": [NaN]}', None])
+def test_damaged_prepared_files_name_themselves_and_are_made_again(own, tmp_path, damage):
+    before = own()
+    (path,) = (tmp_path / "prepared").glob("*/test.json")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"14", b"15", 1) if damage is None else damage)
+    with pytest.warns(UserWarning, match=r"prepared/.*/test\.json.*: made again"):
+        assert own()["test"].digest == before["test"].digest
+    assert path.read_bytes() == whole
+
+
+def test_images_that_went_away_are_no_damage(own, tmp_path):
+    own()
+    path = tmp_path / "test" / "004.jpg"
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 3 images are not on disk: .*004\.jpg"):
+        own(draw=False)
+
+
 def test_real_coco_images_and_captions(tmp_path):
     """Two images of val2014 with their published labels and captions, through the same reader."""
     if "DIFFFEAT_REFERENCE" not in os.environ:
@@ -267,4 +420,7 @@ def test_parts_of_coco_2014_have_the_published_number_of_images(tmp_path, conten
     settings = {"reader": "coco", "folder": str(tmp_path), "validation": 1, "images": False}
     with pytest.raises(ValueError, match="instances_train2014.json: 3 images, 82,783 were published"):
         data_prep.splits(settings)
-    assert len(data_prep.splits(settings | {"check_counts": False})["test"]) == 3
+    with pytest.raises(ValueError, match="sample [0-9]+ is in both (train|val) and test: .*`renumber: true`"):
+        data_prep.splits(settings | {"check_counts": False})
+    read = data_prep.splits(settings | {"check_counts": False, "renumber": True})
+    assert read["test"].ids.tolist() == [3, 4, 5] and len(read["train"]) == 2

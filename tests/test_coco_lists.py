@@ -38,6 +38,7 @@ def test_labels_of_all_and_captions_of_some(lists):
     [
         ("train2014_labels.tsv.gz", "9\t0\n9\t1\n", "line 2: image 9 is there already"),
         ("train2014_labels.tsv.gz", "9\t0\nnine\t1\n", "line 2: expected an image id"),
+        ("train2014_labels.tsv.gz", "9\tcat\n", "image 9 has a label that is no number of a category"),
         ("train2014_labels.tsv.gz", "9\t7\n", "id 9 has label 7, outside the list"),
         ("val2014_labels.tsv.gz", "3\t1\n", "image 5 is not among the images with labels"),
         (coco_lists.CAPTIONS, "5 A cat\n", "line 1: expected an image id, a tab and one cell"),
@@ -46,6 +47,15 @@ def test_labels_of_all_and_captions_of_some(lists):
 def test_a_wrong_line_is_named(lists, name, text, message):
     write(lists / name, text)
     with pytest.raises(ValueError, match=message):
+        coco_lists.read(lists)
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"9\t0\n" * 99)[:-20], gzip.compress(b"\xe9")])
+def test_a_damaged_list_is_named(lists, content):
+    (lists / "train2014_labels.tsv.gz").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"train2014_labels\.tsv\.gz is not gzipped text in utf-8, or ends early"
+    ):
         coco_lists.read(lists)
 
 

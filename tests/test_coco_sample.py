@@ -44,6 +44,24 @@ def test_it_is_read_as_coco_is(folder):
     assert again["test"].digest == read["test"].digest
 
 
+def test_what_is_damaged_there_is_written_again(folder, tmp_path):
+    before = splits({"reader": "coco_sample", "folder": str(folder)})
+    (path,) = (tmp_path / "cache").glob("coco-sample/*/annotations/captions_val.json")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.warns(UserWarning, match=r"captions_val\.json is not JSON, or ends early.*: made again"):
+        again = splits({"reader": "coco_sample", "folder": str(folder)})
+    assert again["val"].digest == before["val"].digest
+
+
+@pytest.mark.parametrize(
+    "line", ["9\t1x1\tbig\t0\tA cup.", "9\t1x1\t1x1\tcup\tA cup.", "9e9\t1x1\t1x1\t0\tA"]
+)
+def test_a_wrong_line_of_the_index_is_named(folder, tmp_path, line):
+    (folder / "coco_val2014_images" / "index.tsv").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match=r"index\.tsv, line 1: expected"):
+        coco_sample.write(folder, tmp_path / "out")
+
+
 def test_it_is_written_whole_or_not_at_all(folder, tmp_path):
     index = folder / "coco_val2014_images" / "index.tsv"
     lines = index.read_text(encoding="utf-8")

@@ -110,7 +110,12 @@ def test_a_page_is_told_what_the_data_lack(folder):
         needing(folder, train=3)
     write(
         folder,
-        [HEADER, *(row.replace("bird|tree", "tree") for row in ROWS[:2]), ROWS[1], "d.png,x,bird,test,x"],
+        [
+            HEADER,
+            *(row.replace("bird|tree", "tree") for row in ROWS[:2]),
+            "c.png,NA,tree,train,x",
+            "d.png,x,bird,test,x",
+        ],
     )
     assert needing(folder, "one class")
 
@@ -133,6 +138,103 @@ def test_windows_line_ends_and_a_byte_order_mark(folder):
     assert samples(splits(folder)) == EXPECTED
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "cp1252", "utf-8-sig"])
+def test_an_encoding_is_read_as_named(folder, encoding):
+    (folder / "birds.csv").write_bytes((folder / "birds.csv").read_text("utf-8").encode(encoding))
+    assert samples(splits(folder, encoding=encoding)) == EXPECTED
+
+
+def test_a_byte_order_mark_says_the_encoding(folder):
+    (folder / "birds.csv").write_bytes((folder / "birds.csv").read_text("utf-8").encode("utf-16"))
+    assert samples(splits(folder)) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("written", "options", "message"),
+    [
+        ("utf-16-le", {}, r"line 1: there is a zero byte.*name its encoding, as in `encoding: utf-16`"),
+        ("cp1252", {}, r"line 6: byte 0xe4 is not utf-8; .*as in `encoding: cp1252`"),
+        (
+            "utf-8",
+            {"encoding": "cp1252"},
+            "is utf-8, the setting `encoding` says cp1252: leave the setting out",
+        ),
+        (
+            "utf-8",
+            {"encoding": "utf-17"},
+            "the setting `encoding` is 'utf-17'; expected one as in utf-8, utf-16",
+        ),
+        ("utf-8", {"encoding": "hex"}, "the setting `encoding` is 'hex'; expected one as in utf-8"),
+        ("utf-8", {"delimiter": ";"}, r"no column 'file'.*; is it `delimiter: \",\"`\?"),
+        ("utf-8", {"delimiter": ";;"}, 'the setting `delimiter` is ";;"; expected one character'),
+        ("utf-8", {"separator": ""}, 'the setting `separator` is ""; expected text'),
+        (
+            "utf-8",
+            {"separator": ";"},
+            r'line 6: .*"bear \| bird \|" looks like several: .* is ";", is it "\|" in',
+        ),
+        ("utf-8", {"names": "bird"}, 'the setting `names` is "bird"; expected a list of label names'),
+        ("utf-8", {"validation": "1"}, 'cannot hold out "1" of 3 training samples'),
+    ],
+)
+def test_an_encoding_or_a_separator_other_than_the_setting_is_named(folder, written, options, message):
+    text = (folder / "birds.csv").read_text("utf-8")
+    (folder / "birds.csv").write_bytes(text.encode(written))
+    with pytest.raises(ValueError, match=message):
+        splits(folder, **options)
+
+
+@pytest.mark.parametrize(
+    "cell", ["['bird', 'tree']", '[""bird"", ""tree""]', "('bird', 'tree')", "[]", "{bird}"]
+)
+def test_labels_written_as_a_list_are_refused(folder, cell):
+    write(folder, [HEADER, *ROWS[1:], f'a.png,A robin.,"{cell}",train,x'])
+    with pytest.raises(
+        ValueError, match=r"line 6: labels is .*, a list as Python or JSON writes it; expected"
+    ):
+        splits(folder)
+
+
+@pytest.mark.parametrize("names", [["hot dog", "dog", "bird"], ["Sci/Tech", "Sports"], ["a b", "c, d", "e"]])
+def test_labels_of_several_words_are_labels(folder, names):
+    write(
+        folder, ["file,text,tags,of", *(f'{x}.png,t,"{y}",train' for x, y in zip("abc", names, strict=False))]
+    )
+    write(folder, [*(folder / "birds.csv").read_text().splitlines(), f'd.png,t,"{names[0]}",test'])
+    assert splits(folder)["test"].names == tuple(sorted(names))
+
+
+def test_a_row_for_each_label_is_refused(folder):
+    write(folder, [HEADER, *ROWS, "a.png,A robin.,bear,train,x"])
+    with pytest.raises(
+        ValueError, match=r'line 7: image is "a\.png", as at .*line 2; expected one row for each'
+    ):
+        splits(folder)
+    columns = {"caption": "text", "labels": "tags", "part": "of"}
+    with pytest.raises(
+        ValueError, match=r'line 7: caption is "A robin\.", as at .*; .* name a column for `id`'
+    ):
+        splits(folder, columns=columns)
+    write(folder, [HEADER, *ROWS, "a.png,A robin.,bird|tree,train,x"])
+    assert len(splits(folder, columns=columns)["train"]) == 3
+
+
+def test_an_image_in_two_parts_is_refused(folder):
+    write(folder, [HEADER, *ROWS, "./sub/../A.PNG,A wren.,bird,test,x"])
+    with pytest.raises(
+        ValueError, match=r"image .*/a\.png is in both (train|val) and test .samples 0 and 4.: list"
+    ):
+        splits(folder)
+
+
+def test_files_of_parts_are_numbered_through(folder):
+    write(folder, ["text,tags", "one,bird", "two,tree"], "one.csv")
+    write(folder, ["text,tags", "three,bird", "four,tree"], "two.csv")
+    columns = {"caption": "text", "labels": "tags"}
+    read = splits(folder, files={"test": "two.csv", "train": "one.csv"}, columns=columns)
+    assert read["test"].ids.tolist() == [2, 3]
+
+
 def test_changed_table_is_read_again(folder):
     splits(folder)
     write(folder, [HEADER, *[row.replace("robin", "wren") for row in ROWS]])
@@ -143,9 +245,9 @@ def test_changed_table_is_read_again(folder):
     ("line", "message"),
     [
         ("e.png,Five,bird,train", r"birds\.csv, line 7: 4 fields, expected 5"),
-        ("e.png,Five,bird,dev,x", r"birds\.csv, line 7: part 'dev' is unknown; known: train, val, test"),
-        (" ,Five,bird,train,x", r"birds\.csv, line 7: image is ' '; expected text"),
-        ("e.png,Five,fox,train,x", r"birds\.csv, line 7: label 'fox' is unknown; known: bear, bird, tree"),
+        ("e.png,Five,bird,dev,x", r'birds\.csv, line 7: part "dev" is unknown; known: train, val, test'),
+        (" ,Five,bird,train,x", r'birds\.csv, line 7: image is " "; expected text'),
+        ("e.png,Five,fox,train,x", r'birds\.csv, line 7: label "fox" is unknown; known: bear, bird, tree'),
         ('e.png,"Five,bird,train,x', r"birds\.csv, line 7: not CSV, or it ends early"),
     ],
 )
@@ -159,7 +261,7 @@ def test_ids_that_are_no_integers_or_come_twice(folder):
     columns = {"caption": "text", "labels": "tags", "part": "of", "id": "n"}
     for wrong in ("1.5", "one", "", "9" * 19):
         write(folder, ["n,text,tags,of", f"{wrong},a,bird,train"])
-        with pytest.raises(ValueError, match=rf"line 2: id '{wrong}' is not an integer of 64 bits"):
+        with pytest.raises(ValueError, match=rf'line 2: id is "{wrong}"; expected an integer of 64 bits'):
             splits(folder, columns=columns)
     write(folder, ["n,text,tags,of", "7,a,bird,train", "7,b,bird,train", "8,c,bird,test"])
     with pytest.raises(ValueError, match="'train' has 1 ids more than once: 7"):
@@ -242,10 +344,10 @@ def test_parquet_is_read_as_the_same_table(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"text": ["a", "b", None, "d"]}, r"birds\.parquet, row 2: caption is None; expected text"),
-        ({"tags": [1, 2, 3, 4]}, r"birds\.parquet, row 0: labels is 1; expected text"),
-        ({"n": [0.0, 1.0, 2.0, 3.5]}, r"birds\.parquet, row 0: id 0\.0 is not an integer"),
-        ({"of": ["train", "train", "train", "dev"]}, r"birds\.parquet, row 3: part 'dev' is unknown"),
+        ({"text": ["a", "b", None, "d"]}, r"birds\.parquet, row 2: caption is null; expected text"),
+        ({"tags": [1, 2, 3, 4]}, r"birds\.parquet, row 0: labels is 1; expected a list, each text"),
+        ({"n": [0.0, 1.0, 2.0, 3.5]}, r"birds\.parquet, row 0: id is 0\.0; expected an integer"),
+        ({"of": ["train", "train", "train", "dev"]}, r'birds\.parquet, row 3: part "dev" is unknown'),
         ({"n": [0, 1, 1, 3]}, "'train' has 1 ids more than once: 1"),
     ],
 )

@@ -79,9 +79,9 @@ def test_windows_line_ends_and_a_byte_order_mark(root):
         (
             "val/val_annotations.txt",
             "val_0.JPEG\tn01\nval_7.JPEG\tn09\n",
-            r"line 2: 'val_7\.JPEG' has class 'n09'",
+            r'line 2: "val_7\.JPEG" has class "n09"',
         ),
-        ("val/val_annotations.txt", "val_0.JPEG\n", r"line 1: 'val_0\.JPEG' has class '', not in wnids"),
+        ("val/val_annotations.txt", "val_0.JPEG\n", r'line 1: "val_0\.JPEG" has class "", not in wnids'),
         ("val/val_annotations.txt", "val_0.JPEG\tn01\nval_0.JPEG\tn01\n", "line 2: .* is on line 1 already"),
         (
             "val/val_annotations.txt",
@@ -89,6 +89,11 @@ def test_windows_line_ends_and_a_byte_order_mark(root):
             r"0\.JPEG: expected a name of the form val_<number>\.JPEG",
         ),
         ("val/val_annotations.txt", "\n", "'test' is empty"),
+        (
+            "val/val_annotations.txt",
+            f"val_{'9' * 30}.JPEG\tn01\n",
+            "expected a name of the form val_<number>",
+        ),
     ],
 )
 def test_damaged_lists(root, name, content, message):

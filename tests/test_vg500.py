@@ -7,6 +7,7 @@ from layouts import reference
 
 import data_prep
 from data_prep import vg500
+from difffeat import _checked
 
 LISTS = {"train": ["12.jpg", "7.jpg", "2405.jpg"], "test": ["3.jpg", "9.jpg"]}
 LABELS = {"12.jpg": [0, 499], "7.jpg": [3], "2405.jpg": [], "3.jpg": [1, 2], "9.jpg": [499], "8.jpg": [5]}
@@ -98,6 +99,18 @@ def test_the_other_name_of_an_image_id_and_a_byte_order_mark(folder):
     assert captions(splits(folder))[12] == "a red car. parked here"
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_regions_are_the_same_in_pieces_of_any_length(folder, chunk, encoding, monkeypatch):
+    monkeypatch.setattr(_checked, "CHUNK", chunk)
+    odd = PHRASES | {3: ['"[{\\', "\u2028 \U0001f600", "1e5"], 9: ["x" * 300]}
+    text = json.dumps(regions(odd), ensure_ascii=chunk > 3, indent=chunk % 2 or None)
+    (folder / vg500.REGIONS).write_bytes(text.encode(encoding))
+    assert captions(splits(folder)) == {
+        image: ". ".join(phrase.strip() for phrase in said) for image, said in odd.items() if image != 8
+    }
+
+
 def test_changed_regions_are_read_again(folder):
     splits(folder)
     (folder / vg500.REGIONS).write_text(json.dumps(regions(PHRASES | {3: ["blue", "sky"]})))
@@ -110,15 +123,30 @@ WHOLE = json.dumps(regions(PHRASES)).encode()
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (WHOLE[:-90], r"region_descriptions\.json, after image 3: .*[Ii]ncomplete|premature"),
-        (b"", r"region_descriptions\.json, after the start: "),
-        (WHOLE.replace(b'"sky"', b'"sk\xe9"'), r"region_descriptions\.json, after image 2405: .*UTF"),
+        (WHOLE[:-90], r"region_descriptions\.json, after image 3: not JSON, or it ends early"),
+        (WHOLE[:-1], r"region_descriptions\.json, after image 8: the file ends early; expected , or ]"),
+        (WHOLE + b"[]", r"after image 8: the file goes on after its list"),
+        (WHOLE.replace(b", {", b" {", 1), r"after the start: not JSON|after image 12: .*expected , or ]"),
+        (b"", r"region_descriptions\.json, after the start: the file ends early; expected a list"),
+        (b"[" * 10**5, r"region_descriptions\.json, after the start: lists or objects nest too deeply"),
+        (b'[{"a":' * 10**5, "after the start: lists or objects nest too deeply"),
+        (WHOLE.replace(b'"sky"', b'"sk\xe9"'), r"after image 2405: image 3: regions\[0\]: phrase is .*exp"),
+        (WHOLE.replace(b'"sky"', b"null"), r"image 3: regions\[0\]: phrase is null; expected text"),
+        (WHOLE.replace(b'"id": 3', b'"id": 3.5'), r"the next entry: id is 3\.5; expected an integer"),
+        (WHOLE.replace(b'"x": 1', b'"x": NaN', 1), "after the start: NaN is no number of JSON"),
         (WHOLE.replace(b'"id": 3', b'"id": 12'), "after image 2405: image 12 comes a second time"),
         (WHOLE.replace(b'"id": 3', b'"id": 4'), "lacks 1 images of the lists, the first is image 3"),
-        (WHOLE.replace(b'"id": 3', b'"ids": 3'), "after image 2405: the next entry is no image id"),
-        (WHOLE.replace(b'"phrase": "sky"', b'"said": "sky"'), "after image 2405: the next entry is no image"),
-        (b"[3, 4]", "after the start: the next entry is no image"),
-        (b'{"3": "sky"}', "lacks 5 images of the lists, the first is image 3"),
+        (
+            WHOLE.replace(b'"id": 3', b'"ids": 3'),
+            "after image 2405: the next entry has no image_id; expected",
+        ),
+        (
+            WHOLE.replace(b'"phrase": "sky"', b'"said": "sky"'),
+            r"image 3: regions\[0\] has no phrase; expected",
+        ),
+        (b"[3, 4]", "after the start: the next entry is 3; expected an object"),
+        (b'{"3": "sky"}', "after the start: the file has '{'; expected a list"),
+        (b"[]", "lacks 5 images of the lists, the first is image 3"),
     ],
 )
 def test_damaged_regions(folder, content, message):
@@ -135,7 +163,11 @@ def test_damaged_regions(folder, content, message):
         (b'{"3.jpg": [1], "3.jpg": [2]}', r"labels_index\.json: '3\.jpg' comes more than once"),
         (b'{"3.jpg": [1]}', r"labels_index\.json has no labels for image 12\.jpg, which is on a list"),
         (b'{"a": 1,\n"\xe9": 2}', r"labels_index\.json, line 2: byte 0xe9 is not utf-8"),
-        (json.dumps(LABELS | {"3.jpg": "cat"}).encode(), r"image 3\.jpg has 'cat'; expected a list of label"),
+        (
+            json.dumps(LABELS | {"3.jpg": "cat"}).encode(),
+            r'index\.json: 3\.jpg is "cat"; expected a list, each',
+        ),
+        (json.dumps(LABELS | {"3.jpg": [1, None]}).encode(), r"3\.jpg is a list with null at place 1; expec"),
         (json.dumps(LABELS | {"3.jpg": [500]}).encode(), "id 3 has label 500, outside the list: 500 names"),
     ],
 )
@@ -150,7 +182,7 @@ def test_damaged_labels(folder, content, message):
     [
         ("3.jpg\n9.jpg\n3.jpg\n", r"test_list_500\.txt, line 3: '3\.jpg' is on line 1 already"),
         ("3.jpg\nnine.jpg\n", r"test_list_500\.txt, line 2: 'nine\.jpg' is not a number with a suffix"),
-        ("3.jpg\n12.jpg\n", "image 12 is in both train and test"),
+        ("3.jpg\n12.jpg\n", "sample 12 is in both (train|val) and test"),
     ],
 )
 def test_damaged_list(folder, content, message):

@@ -68,7 +68,7 @@ def test_the_folder_may_be_the_inner_one(root):
 
 def test_classes_with_difficult_objects_alone(root):
     parts = {"train": "trainval", "val": "test", "test": "trainval"}
-    with pytest.raises(ValueError, match="image 12 is in both train and test"):
+    with pytest.raises(ValueError, match="sample (5|7|12) is in both train and test: what is tested on"):
         splits(root, parts=parts)
     keep = voc.read(root, validation=1, check_counts=False)["test"]
     drop = voc.read(root, validation=1, check_counts=False, difficult="drop")["test"]
@@ -130,10 +130,15 @@ def test_damaged_list(root, content, message):
         ("", r"000002\.xml is not XML, or ends early: no element found: line 1"),
         ("<annotation><object>", r"000002\.xml is not XML, or ends early"),
         (
-            "<a><object><name>Dog</name></object></a>",
+            "<annotation><object><name>Dog</name></object></annotation>",
             r"000002\.xml: object 1 has class 'Dog', none of the 20",
         ),
-        ("<a><object></object></a>", "object 1 has class ''"),
+        ("<annotation><object></object></annotation>", "object 1 has class ''"),
+        ("<html><p/></html>", r"000002\.xml holds <html>; expected an <annotation> of VOC"),
+        (
+            "<annotation><object><name>dog</name><difficult>yes</difficult></object></annotation>",
+            r'000002\.xml: object 1 has difficult "yes"; expected 0 or 1',
+        ),
     ],
 )
 def test_damaged_annotation(root, content, message):
