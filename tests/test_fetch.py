@@ -52,6 +52,7 @@ class Server(ThreadingHTTPServer):
         self.more = 0  # bytes sent after the body, where no length is said
         self.kind = "application/octet-stream"
         self.dates = []  # Last-Modified of the first answers
+        self.slow_head = False  # whether the head of the answer comes byte by byte, and has no end
         self.drip = None  # seconds between the bytes of the body
         self.stopped = threading.Event()
 
@@ -69,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.asked.append((self.path, dict(self.headers)))
+        if server.slow_head:
+            return self.send_slowly(b"HTTP/1.0 200 OK\r\nName: " + bytes(10_000), 0.02)
         if server.statuses:
             return self.send_error(server.statuses.pop(0))
         if self.path in server.redirects:
@@ -105,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_body(self, piece):
         with contextlib.suppress(ConnectionError):  # the reader may be gone
             if self.server.drip:
-                return self.send_slowly(piece)
+                return self.send_slowly(piece, self.server.drip)
             if self.server.hold:
                 count, event = self.server.hold
                 self.wfile.write(piece[:count])
@@ -116,11 +119,12 @@ class Handler(BaseHTTPRequestHandler):
             for _ in range(self.server.more // CHUNK):
                 self.wfile.write(bytes(CHUNK))
 
-    def send_slowly(self, piece):
-        for byte in piece:
-            self.wfile.write(bytes([byte]))
-            if self.server.stopped.wait(self.server.drip):
-                return
+    def send_slowly(self, piece, pause):
+        with contextlib.suppress(ConnectionError):
+            for byte in piece:
+                self.wfile.write(bytes([byte]))
+                if self.server.stopped.wait(pause):
+                    return
 
     def log_message(self, *arguments):
         pass
@@ -465,6 +469,14 @@ def test_a_transfer_that_drips_ends_and_goes_on_later(server, get, tmp_path):
     server.drip = None
     assert get(window=0.3, slowest=1000).read_bytes() == BODY
     assert server.pieces[-1] == f"bytes={len(so_far)}-"
+
+
+def test_a_head_that_drips_ends(server, get):
+    server.slow_head = True
+    with pytest.raises(ConnectionError, match=r"no whole answer in 0\.5 s; gave up after 2 tries"):
+        get(tries=2, timeout=(0.2, 0.3))
+    server.slow_head = False
+    assert get().read_bytes() == BODY
 
 
 def test_a_server_that_gives_one_byte_a_connection_is_given_up(server, tmp_path):

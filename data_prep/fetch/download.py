@@ -10,8 +10,10 @@ not go on with what is there, and huggingface_hub gets what is at its own addres
 import errno
 import json
 import os
+import queue
 import re
 import stat
+import threading
 import time
 from pathlib import Path
 from urllib.parse import urljoin
@@ -210,7 +212,8 @@ class _Part:
         try:
             with open(os.open(self.bytes, flags, 0o666), "ab", buffering=0) as stream:
                 for chunk in chunks:
-                    stream.write(chunk)
+                    while chunk:  # what a nearly full disk takes of it may be less than all
+                        chunk = chunk[stream.write(chunk) :]
                 os.fsync(stream.fileno())
         except OSError as error:
             if error.errno == errno.ELOOP:
@@ -321,7 +324,7 @@ def _ask(session, url, part, pace, timeout):
     if part.size and part.mark:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.mark}
     try:
-        with _open(session, url, headers, timeout) as response:
+        with _within(sum(timeout), lambda: _open(session, url, headers, timeout)) as response:
             _check_status(response, url)
             start = _take_place(response, part)
             _receive(response, part, start, pace)
@@ -334,6 +337,29 @@ def _ask(session, url, part, pace, timeout):
         raise _Cut(f"cut after {show_size(part.size)} of {show_size(part.expected)}") from error
     except requests.RequestException as error:
         raise ConnectionError(f"{url}: {error}") from error
+
+
+def _within(seconds, call):
+    """What a call returns or raises; _Cut if it does neither in time, and then it is left alone.
+
+    `timeout` alone is for each byte: the head of an answer that comes byte by byte would never be over.
+    """
+    done = queue.SimpleQueue()
+
+    def run():
+        try:
+            done.put((call(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        answer, error = done.get(timeout=seconds)
+    except queue.Empty:
+        raise _Cut(f"no whole answer in {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return answer
 
 
 def _open(session, url, headers, timeout):
