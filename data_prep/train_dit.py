@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from data_prep.scenes.drawing import render
-from data_prep.scenes.generate import FIRST_INDEX
+from data_prep.scenes.generate import FIRST_INDEX, end_with_parent
 from data_prep.scenes.world import layout
 from data_prep.training import (
     Average,
@@ -29,6 +29,7 @@ from data_prep.training import (
     save_checkpoint,
     write_weights,
 )
+from difffeat._files import write_whole
 from difffeat.backbones import weights_folder
 from difffeat.backbones.dit import DiT, PatchPCA
 from difffeat.schedule import DDPM
@@ -107,7 +108,7 @@ def prepare_latents(options):
         partial_path = path.with_suffix(".partial.npy")
         shape = (options.images, options.channels, SIDE // PATCH, SIDE // PATCH)
         latents = np.lib.format.open_memmap(partial_path, mode="w+", dtype=np.float16, shape=shape)
-        with ProcessPoolExecutor() as pool:
+        with ProcessPoolExecutor(initializer=end_with_parent) as pool:
             drawn = pool.map(partial(draw, options.data_seed, count=chunk), starts)
             for start, pixels in zip(
                 starts, tqdm(drawn, total=len(starts), desc="drawing scenes"), strict=True
@@ -167,13 +168,14 @@ def train(options):
     optimizer = Muon(model, model.blocks, options.rate)
     average, generator, step = Average(model), torch.Generator().manual_seed(options.seed), 0
 
-    checkpoint = Path(options.run) / "checkpoint.pt"
+    checkpoint, rows = Path(options.run) / "checkpoint.pt", None
     if state := load_checkpoint(checkpoint):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.parameters, step = state["average"], state["step"]
         generator.set_state(state["generator"])
-    log = Log(Path(options.run) / "log.csv", step)
+        rows = state.get("log")  # not in older checkpoints
+    log = Log(Path(options.run) / "log.csv", step, rows)
     validation, started, before = Validation(options, pca, schedule), time.perf_counter(), log.seconds
     running, order, per_epoch = [], None, len(latents) // options.batch
 
@@ -196,13 +198,6 @@ def train(options):
         step += 1
         bar.update(options.batch)
         if step % options.save_every == 0 or step * options.batch >= options.samples:
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average.parameters,
-                "step": step,
-                "generator": generator.get_state(),
-            }
             seconds, seen = before + time.perf_counter() - started, step * options.batch
             loss, measured = float(torch.stack(running).mean()), validation(average.copy_to(averaged))
             running.clear()
@@ -214,7 +209,6 @@ def train(options):
                 loss=loss,
                 validation_loss=measured,
             )
-            save_checkpoint(checkpoint, state)
             card = {
                 "model": "dit-scenes",
                 "data": "scenes",
@@ -226,7 +220,16 @@ def train(options):
             }
             write_weights(options.out, averaged.state_dict(), config=config, card=card)
             pca.save(Path(options.out) / "latents.safetensors")
-            (Path(options.out) / "log.csv").write_text(log.path.read_text())
+            write_whole(Path(options.out) / "log.csv", log.path.read_bytes())
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "average": average.parameters,
+                "step": step,
+                "generator": generator.get_state(),
+                "log": log.rows,
+            }
+            save_checkpoint(checkpoint, state)  # last: a kill before it loses nothing
             bar.set_postfix(loss=f"{loss:.4f}", validation=f"{measured:.4f}")
 
 

@@ -212,12 +212,14 @@ class Run:
         self.ids, self.mask = self.model.tokenize(texts)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model), betas=(0.9, 0.99))
         self.average, self.averaged = Average(self.model), Plaid(**self.config, tokenizer=self.tokenizer)
-        self.step = 0
+        self.step, rows = 0, None
         if state := load_checkpoint(self.checkpoint):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.average.parameters, self.step = state["average"], state["step"]
             self.generator.set_state(state["generator"])
+            rows = state.get("log")  # not in older checkpoints
+        self.log = Log(Path(options.run) / "log.csv", self.step, rows)
 
     @property
     def seen(self):
@@ -258,7 +260,7 @@ class Run:
             rows = random.permutation(np.concatenate([long, random.integers(count, size=size - size // 2)]))
         return self.ids[rows, :length], self.mask[rows, :length]
 
-    def save(self, log, seconds, validation_loss):
+    def save(self, seconds, validation_loss):
         """Write the averaged model as it is to be shipped, and last the checkpoint: a kill loses nothing."""
         options, out = self.options, Path(self.options.out)
         card = {
@@ -272,13 +274,14 @@ class Run:
         }
         write_weights(out, self.averaged.state_dict(), config=self.config, card=card)
         write_whole(out / "tokenizer.json", self.tokenizer.to_str().encode())
-        write_whole(out / "log.csv", log.path.read_bytes())
+        write_whole(out / "log.csv", self.log.path.read_bytes())
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.parameters,
             "step": self.step,
             "generator": self.generator.get_state(),
+            "log": self.log.rows,
         }
         save_checkpoint(self.checkpoint, state)
 
@@ -288,8 +291,7 @@ def train(options):
     torch.set_num_threads(options.threads)
     run = Run(options)
     validation = Validation(run.model, options.data_seed)
-    log = Log(Path(options.run) / "log.csv", run.step)
-    started, before, recent = time.perf_counter(), log.seconds, []
+    started, before, recent = time.perf_counter(), run.log.seconds, []
     bar = tqdm(total=options.samples, initial=run.seen, unit="text", desc="training plaid-scenes")
     while run.seen < options.samples:
         recent.append(run.advance())
@@ -302,7 +304,7 @@ def train(options):
                 for name, term in Terms(*zip(*recent, strict=True))._asdict().items()
             }
             recent.clear()
-            log.add(
+            run.log.add(
                 step=run.step,
                 samples=run.seen,
                 seconds=round(seconds),
@@ -313,7 +315,7 @@ def train(options):
                 noun_cosine=noun_cosine(run.averaged),
                 validation_loss=measured,
             )
-            run.save(log, seconds, measured)
+            run.save(seconds, measured)
             bar.set_postfix(
                 validation=f"{measured:.4f}", **{name: f"{value:.4f}" for name, value in means.items()}
             )

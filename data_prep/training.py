@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import math
 import os
@@ -10,7 +11,9 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
+
+from difffeat._files import write_whole
 
 # Training allocates and frees the same large buffers every step. By default glibc returns them to the system
 # each time; keeping them, in huge pages, doubles the number of samples a second on a CPU.
@@ -108,43 +111,88 @@ def learning_rate(seen, *, peak, total, warmup, decay):
 
 def save_checkpoint(path, state):
     """Write under a temporary name, then rename: a checkpoint that exists is complete."""
-    path = Path(path)
+    path, content = Path(path), io.BytesIO()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    torch.save(state, content)
+    write_whole(path, content.getbuffer())
 
 
 def load_checkpoint(path):
-    """The saved state, or None when there is none yet."""
-    return torch.load(path, weights_only=True) if Path(path).exists() else None
+    """The saved state, or None when there is none yet.
+
+    A damaged one is set aside, which is said, and is none: training begins anew, with the same result.
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # PyTorch's reader meets damage with errors of every kind
+        aside = path.replace(path.with_name(f"{path.name}.damaged"))
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        print(
+            f"{path} is damaged or ends early ({why}): it is set aside as {aside}, and training begins anew",
+            file=sys.stderr,
+        )
+        return None
 
 
 class Log:
-    """A CSV of training measurements. On resuming, rows later than the checkpoint are dropped."""
+    """A CSV of training measurements, which goes on where the checkpoint does.
 
-    def __init__(self, path, resumed_at):
+    Parameters
+    ----------
+    path : path of the file
+    resumed_at : int, step of the checkpoint; later rows are dropped
+    rows : list of dict, optional, the rows up to there, as a checkpoint keeps them; without them the file is
+        read, as far as it is whole: a line that was being written when training stopped is dropped
+    """
+
+    def __init__(self, path, resumed_at, rows=None):
         self.path = Path(path)
-        self.rows = []
-        if self.path.exists():
-            with self.path.open() as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= resumed_at]
+        self.rows = list(_whole_rows(self.path) if rows is None else rows)
+        self.rows = [row for row in self.rows if int(row["step"]) <= resumed_at]
+        if (self.path.read_bytes() if self.path.exists() else b"") != self._text():
+            self._write()
 
     def add(self, **row):
         """Append a row and rewrite the file; floats keep five significant digits."""
         self.rows.append(
             {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()}
         )
+        self._write()
+
+    def _write(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
+        write_whole(self.path, self._text())
+
+    def _text(self):
+        """The file's bytes; none without rows."""
+        text = io.StringIO(newline="")
+        if self.rows:
+            writer = csv.DictWriter(text, fieldnames=list(self.rows[-1]))
             writer.writeheader()
             writer.writerows(self.rows)
+        return text.getvalue().encode()
 
     @property
     def seconds(self):
         """Training time so far, over all resumed runs."""
         return float(self.rows[-1]["seconds"]) if self.rows else 0.0
+
+
+def _whole_rows(path):
+    """The rows of a CSV up to its first line that has no end or not what the header says."""
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    lines = text.split("\n")[:-1]  # the last has no end, or is empty
+    rows = []
+    for row in csv.DictReader(lines):
+        if None in row or None in row.values() or not row.get("step", "").isdecimal():
+            break
+        rows.append(row)
+    return rows
 
 
 def card_options(options):
@@ -164,11 +212,12 @@ def write_weights(folder, tensors, *, config, card, name="model.safetensors"):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.half().contiguous() for key, value in tensors.items()}, folder / name)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    weights = save({key: value.half().contiguous() for key, value in tensors.items()})
+    write_whole(folder / name, weights)
+    write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    digest = hashlib.sha256(weights).hexdigest()
     body = {**card, "commit": _commit(), "torch": torch.__version__, "sha256": digest}
-    (folder / "card.json").write_text(json.dumps(body, indent=2) + "\n")
+    write_whole(folder / "card.json", (json.dumps(body, indent=2) + "\n").encode())
 
 
 def _commit():

@@ -44,7 +44,95 @@ def read_checkpoint(path):
             f"{path}: {others[0]!r} is a {type(state[others[0]]).__name__}, expected a tensor; {len(others)} "
             f"of {len(state)} entries are none"
         )
+    if unnamed := [name for name in state if not isinstance(name, str)]:
+        raise ValueError(f"{path}: a tensor is filed under {unnamed[0]!r}, expected its name")
     return dict(state)
+
+
+def check_tensors(state, shapes, file):
+    """Raise unless a checkpoint holds the tensors of a model, no others, and finite numbers in them.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor, as `read_checkpoint` gives it
+    shapes : dict of str to the shape (tuple of int) that the tensor of this name has in the model
+    file : path or str, what the message calls the checkpoint
+
+    Raises
+    ------
+    ValueError
+        If a tensor is missing, too many, of another shape or type, or holds NaN or infinity; the message
+        names the file, the tensor, what was expected and what came.
+    """
+    if missing := [name for name in shapes if name not in state]:
+        raise ValueError(
+            f"{file} lacks {_named(missing, shapes)}: expected {missing[0]} of shape "
+            f"{tuple(shapes[missing[0]])} among {len(shapes)} tensors, {len(state)} came; this is another "
+            f"model's file, or part of one"
+        )
+    if extra := [name for name in state if name not in shapes]:
+        raise ValueError(
+            f"{file} holds {_named(extra, state)}: the model has no such tensor; expected {len(shapes)}, "
+            f"{len(state)} came: this is another model's file"
+        )
+    for name, shape in shapes.items():
+        _check_tensor(state[name], tuple(shape), f"{file}: {name}")
+
+
+def _named(names, among):
+    """The first of some names, and how many there are."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more of {len(among)} tensors"
+
+
+def _check_tensor(value, shape, what):
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{what} is of shape {tuple(value.shape)}, expected {shape}")
+    if value.layout != torch.strided or not value.is_floating_point():
+        raise ValueError(f"{what} is of type {value.dtype} ({value.layout}), expected plain floats")
+    strange = value.numel() - int(torch.isfinite(value.float()).sum())
+    if strange:
+        raise ValueError(
+            f"{what} has {strange} of {value.numel()} values that are NaN or infinite, expected finite "
+            f"weights: the training that wrote it failed, or the file is damaged; get it again"
+        )
+
+
+def axes_of(state, name, count, file):
+    """The sizes of a tensor that tell how large a model is.
+
+    Raises
+    ------
+    ValueError
+        If it is not there, or has not `count` axes with something in them.
+    """
+    if name not in state:
+        some = ", ".join(list(state)[:3]) or "nothing"
+        raise ValueError(
+            f"{file} lacks {name}, which tells the size of the model; it holds {some}"
+            f"{', ...' if len(state) > 3 else ''}: this is another model's file, or part of one"
+        )
+    sizes = tuple(state[name].shape)
+    if len(sizes) != count or 0 in sizes:
+        raise ValueError(f"{file}: {name} is of shape {sizes}, expected {count} axes and none of them empty")
+    return sizes
+
+
+def depth_of(state, file):
+    """How many blocks a checkpoint has, whose tensors are named blocks.0. and so on without a gap.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or a number between the first and the last is missing.
+    """
+    numbers = {int(match[1]) for name in state if (match := re.match(r"blocks\.(\d{1,6})\.", name))}
+    if gaps := [number for number in range(len(numbers) or 1) if number not in numbers]:
+        deepest = max(numbers, default=None)
+        raise ValueError(
+            f"{file} lacks every tensor of blocks.{gaps[0]}; "
+            + ("it has no blocks at all" if deepest is None else f"the last of its blocks is {deepest}")
+        )
+    return len(numbers)
 
 
 def _read_safetensors(path):

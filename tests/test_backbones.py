@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from difffeat import backbones
 from difffeat.backbones.dit import DiT, PatchPCA, pixels
@@ -358,18 +359,22 @@ def test_a_tap_on_nothing_is_refused(backbone, block, place, reason):
 # Loading.
 
 
+SHIPPED_DIT = {"channels": 4, "side": 4, "patch": 1, "width": 16, "depth": 3, "heads": 2, "classes": 1}
+SHIPPED_DIT["image_side"] = 16
+SHIPPED_PLAID = {"vocabulary": 9, "embedding": 4, "width": 16, "depth": 2, "heads": 2, "length": 6}
+
+
 @pytest.fixture(params=["dit-scenes", "plaid-scenes"])
 def shipped(request, tmp_path):
     """A folder as training leaves it, of a tiny model, and the model."""
     if request.param == "dit-scenes":
         model = tiny.dit()
         model.encoder.save(tmp_path / "latents.safetensors")
-        config = {"channels": 4, "side": 4, "patch": 1, "width": 16, "depth": 3, "heads": 2, "classes": 1}
-        config["image_side"] = 16
+        config = SHIPPED_DIT
     else:
         model = tiny.plaid()
         model.tokenizer.save(str(tmp_path / "tokenizer.json"))
-        config = {"vocabulary": 9, "embedding": 4, "width": 16, "depth": 2, "heads": 2, "length": 6}
+        config = SHIPPED_PLAID
     (tmp_path / "config.json").write_text(json.dumps(config))
     save_file(
         {name: value.half() for name, value in model.state_dict().items()}, tmp_path / "model.safetensors"
@@ -419,3 +424,173 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 def test_missing_weights_name_the_command_that_makes_them(tmp_path):
     with pytest.raises(FileNotFoundError, match="python -m data_prep.train_plaid --out"):
         backbones.load("plaid-scenes", folder=tmp_path)
+
+
+def test_missing_weights_of_the_shipped_say_what_to_type(shipped, monkeypatch):
+    name, folder, _ = shipped
+    monkeypatch.setattr(backbones.shipped, "WEIGHTS", folder.parent / "none")
+    monkeypatch.setattr(backbones.shipped, "ROOT", folder.parent)
+    with pytest.raises(FileNotFoundError, match=rf"git checkout -- none/{name}"):
+        backbones.load(name)
+
+
+def rewrite(folder, change, name="model.safetensors"):
+    """Change the tensors of a file; None removes one."""
+    state = load_file(folder / name) | change
+    save_file({key: value for key, value in state.items() if value is not None}, folder / name)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: None, r"lacks {name}: expected {name} of shape {shape}"),
+        (lambda value: value[..., :-1].contiguous(), r"{name} is of shape \(.*\), expected {shape}"),
+        (lambda value: torch.full_like(value, float("nan")), r"{name} has \d+ of \d+ values that are NaN"),
+    ],
+    ids=["missing", "shape", "nan"],
+)
+def test_weights_that_are_not_the_models_are_named(shipped, change, message, trained):
+    name, folder, saved = shipped
+    key, value = list(saved.state_dict().items())[-1]
+    rewrite(folder, {key: change(value)})
+    message = message.format(name=re.escape(key), shape=re.escape(str(tuple(value.shape))))
+    with pytest.raises(ValueError, match=rf"model\.safetensors:? {message}.*python -m data_prep\.train_"):
+        backbones.load(name, trained, folder=folder)
+
+
+def test_weights_of_another_model_are_named(shipped):
+    name, folder, _ = shipped
+    rewrite(folder, {"head.weight": torch.zeros(2)})
+    with pytest.raises(ValueError, match=r"model\.safetensors holds head\.weight: the model has no such"):
+        backbones.load(name, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": None}, r"config\.json lacks width: a \S+ is told by"),
+        ({"widht": 16}, r"config\.json has the unknown widht: a \S+ is told by"),
+        ({"width": "16"}, r"config\.json: width is '16', expected a whole number"),
+        ({"width": 16.5}, r"config\.json: width is 16\.5, expected a whole number"),
+        ({"depth": 0}, r"config\.json: depth is 0, expected a whole number from 1"),
+        ({"depth": True}, r"config\.json: depth is True, expected a whole number"),
+        ({"heads": 3}, r"config\.json: heads 3 does not divide width 16"),
+        ({"width": 32}, r"model\.safetensors: \S+ is of shape .*16.*, expected .*32"),
+        ({"depth": 4}, r"model\.safetensors lacks \S*blocks\.\d"),
+        ({"depth": 1}, r"model\.safetensors holds \S*blocks\.1"),
+    ],
+)
+def test_a_bad_configuration_is_named(shipped, change, message):
+    name, folder, _ = shipped
+    config = json.loads((folder / "config.json").read_text()) | change
+    config = {key: value for key, value in config.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message):
+        backbones.load(name, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", r"config\.json is damaged or ends early"),
+        (b"\xff\xfe", r"config\.json is damaged or ends early"),
+        (b"[1]", r"config\.json holds a list, expected names and values"),
+        (None, r"config\.json does not exist"),
+    ],
+)
+def test_a_damaged_configuration_is_named(shipped, content, message):
+    name, folder, _ = shipped
+    (folder / "config.json").unlink()
+    if content is not None:
+        (folder / "config.json").write_bytes(content)
+    with pytest.raises((ValueError, FileNotFoundError), match=message + ".*The way out: fetch"):
+        backbones.load(name, folder=folder)
+
+
+def test_weights_are_those_of_their_card(shipped):
+    name, folder, _ = shipped
+    right = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    card = {"sha256": right, "options": {"heads": 2}}
+    (folder / "card.json").write_text(json.dumps(card))
+    assert backbones.load(name, folder=folder).sha256 == right
+    (folder / "card.json").write_text(json.dumps(card | {"sha256": "0" * 64}))
+    with pytest.raises(
+        ValueError, match=rf"model\.safetensors is not .*: sha256 {right}, expected 0000.*card"
+    ):
+        backbones.load(name, folder=folder)
+    (folder / "card.json").write_text(json.dumps(card | {"options": {"heads": 4}}))
+    with pytest.raises(ValueError, match=r"config\.json: heads is 2, expected 4, with which"):
+        backbones.load(name, folder=folder)
+
+
+def test_shipped_weights_must_have_a_card(shipped, monkeypatch):
+    name, folder, _ = shipped
+    folder.rename(folder.parent / name)
+    monkeypatch.setattr(backbones.shipped, "WEIGHTS", folder.parent)
+    monkeypatch.setattr(backbones.shipped, "ROOT", folder.parent)
+    with pytest.raises(FileNotFoundError, match=r"card\.json does not exist"):
+        backbones.load(name)
+
+
+@pytest.mark.parametrize("name", ["dit-scenes", "plaid-scenes"])
+def test_the_shipped_weights_load_as_their_cards_say(name):
+    card = json.loads((backbones.weights_folder(name) / "card.json").read_text())
+    assert backbones.load(name).sha256 == card["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mean": None}, r"latents\.safetensors lacks mean"),
+        ({"more": torch.ones(1)}, r"latents\.safetensors holds more"),
+        ({"basis": torch.ones(48)}, r"latents\.safetensors: basis is of shape \(48,\), expected 2 axes"),
+        ({"scale": torch.ones(5)}, r"latents\.safetensors: scale is of shape \(5,\), expected \(4,\)"),
+        ({"scale": torch.full((4,), float("nan"))}, r"latents\.safetensors: scale has 4 of 4 values"),
+        ({"scale": torch.zeros(4)}, r"latents\.safetensors: scale is 0.0 at least, expected above 0"),
+        (
+            {"scale": torch.ones(3), "basis": torch.ones(48, 3)},
+            r"latents\.safetensors makes latents of channels 3 and side 4 .*expected channels 4 and side 4",
+        ),
+    ],
+)
+def test_components_that_are_not_the_models_are_named(tmp_path, change, message):
+    model = tiny.dit()
+    model.encoder.save(tmp_path / "latents.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(SHIPPED_DIT))
+    save_file(dict(model.state_dict()), tmp_path / "model.safetensors")
+    rewrite(tmp_path, change, "latents.safetensors")
+    with pytest.raises(ValueError, match=message):
+        backbones.load("dit-scenes", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[:50], r"tokenizer\.json is damaged or no tokenizer"),
+        (
+            lambda text: text.replace("<|endoftext_R9VQqF0Ag7|>", "<|x|>"),
+            r"tokenizer\.json has no token <\|end",
+        ),
+        (
+            lambda text: text.replace('"there": 8', '"there": 9'),
+            r"tokenizer\.json has ids up to 9, expected below",
+        ),
+        (lambda text: None, r"tokenizer\.json does not exist"),
+    ],
+)
+def test_words_that_are_not_the_models_are_named(tmp_path, change, message):
+    model = tiny.plaid()
+    text = change(model.tokenizer.to_str(pretty=True))
+    if text is not None:
+        (tmp_path / "tokenizer.json").write_text(text)
+    (tmp_path / "config.json").write_text(json.dumps(SHIPPED_PLAID))
+    save_file(dict(model.state_dict()), tmp_path / "model.safetensors")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        backbones.load("plaid-scenes", folder=tmp_path)
+
+
+@pytest.mark.parametrize("sizes", [{"heads": 3}, {"heads": 16}])
+def test_heads_that_do_not_divide_the_width_are_refused(sizes):
+    with pytest.raises(ValueError, match=f"heads {sizes['heads']} does not divide width 16"):
+        Plaid(vocabulary=5, width=16, depth=1, length=3, embedding=4, **sizes)

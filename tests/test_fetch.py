@@ -22,9 +22,11 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
 
 from data_prep.fetch import __main__, fetch, room, sources
-from data_prep.fetch.download import CHUNK, _check_status, download
+from data_prep.fetch.download import CHUNK, _ask, _Pace, _Part, _Session, download
 from data_prep.fetch.sources import File, Source
 from data_prep.fetch.unpack import unpack
 from difffeat._files import downloads
@@ -45,6 +47,14 @@ class Server(ThreadingHTTPServer):
         self.redirects = {}
         self.encoding = "identity"
         self.hold = None  # (bytes after which to stop, event to wait for then)
+        self.careless = False  # whether If-Range is ignored
+        self.length = True  # whether to say Content-Length
+        self.more = 0  # bytes sent after the body, where no length is said
+        self.kind = "application/octet-stream"
+        self.dates = []  # Last-Modified of the first answers
+        self.slow_head = False  # whether the head of the answer comes byte by byte, and has no end
+        self.drip = None  # seconds between the bytes of the body
+        self.stopped = threading.Event()
 
     @property
     def base(self):
@@ -60,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.asked.append((self.path, dict(self.headers)))
+        if server.slow_head:
+            return self.send_slowly(b"HTTP/1.0 200 OK\r\nName: " + bytes(10_000), 0.02)
         if server.statuses:
             return self.send_error(server.statuses.pop(0))
         if self.path in server.redirects:
@@ -73,22 +85,30 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200 if start is None else 206)
         if server.marks:
             self.send_header("ETag", tag)
+        if server.dates:
+            self.send_header("Last-Modified", server.dates.pop(0))
+        self.send_header("Content-Type", server.kind)
         if start is not None:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         piece = body[start:]
-        self.send_header("Content-Length", str(len(piece) + server.lie))
+        if server.length:
+            self.send_header("Content-Length", str(len(piece) + server.lie))
         self.send_header("Content-Encoding", server.encoding)
         self.end_headers()
         self.send_body(piece[: server.cuts.pop(0) if server.cuts else None])
 
     def start_of_piece(self, tag):
         asked = self.headers.get("Range")
-        if asked is None or not self.server.ranges or self.headers.get("If-Range") != tag:
+        if asked is None or not self.server.ranges:
+            return None
+        if self.headers.get("If-Range") != tag and not self.server.careless:
             return None
         return int(asked.removeprefix("bytes=").removesuffix("-"))
 
     def send_body(self, piece):
         with contextlib.suppress(ConnectionError):  # the reader may be gone
+            if self.server.drip:
+                return self.send_slowly(piece, self.server.drip)
             if self.server.hold:
                 count, event = self.server.hold
                 self.wfile.write(piece[:count])
@@ -96,6 +116,15 @@ class Handler(BaseHTTPRequestHandler):
                 event.wait(20)
                 piece = piece[count:]
             self.wfile.write(piece)
+            for _ in range(self.server.more // CHUNK):
+                self.wfile.write(bytes(CHUNK))
+
+    def send_slowly(self, piece, pause):
+        with contextlib.suppress(ConnectionError):
+            for byte in piece:
+                self.wfile.write(bytes([byte]))
+                if self.server.stopped.wait(pause):
+                    return
 
     def log_message(self, *arguments):
         pass
@@ -108,6 +137,7 @@ def server(monkeypatch):
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.stopped.set()
         server.shutdown()
         thread.join()
 
@@ -116,8 +146,8 @@ def server(monkeypatch):
 def get(server, tmp_path):
     """Download big.bin with no time between the tries."""
 
-    def get(size=None, tries=3, name="big.bin"):
-        return download(f"{server.base}/{name}", tmp_path / name, size, tries=tries, wait=0)
+    def get(size=None, tries=3, name="big.bin", **options):
+        return download(f"{server.base}/{name}", tmp_path / name, size, tries=tries, wait=0, **options)
 
     return get
 
@@ -258,13 +288,260 @@ def test_a_compressed_copy_is_refused(server, get):
     assert {headers["Accept-Encoding"] for _, headers in server.asked} == {"identity"}
 
 
-def test_a_redirect_away_from_encryption_is_refused():
-    secure, plain = SimpleNamespace(url="https://a/x"), SimpleNamespace(url="http://b/x")
-    answer = SimpleNamespace(
-        url="https://c/x", status_code=200, reason="OK", headers={}, history=[secure, plain]
-    )
-    with pytest.raises(ConnectionError, match="https://a/x leads to http://b/x, which is not encrypted"):
-        _check_status(answer, "https://a/x")
+class Elsewhere(HTTPAdapter):
+    """Answers https itself: a redirect."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
+
+    def send(self, request, **_):
+        raw = HTTPResponse(status=302, headers={"Location": self.target}, body=b"", preload_content=False)
+        return self.build_response(request, raw)
+
+
+@pytest.mark.parametrize("way", ["", "HTTP://127.0.0.1:{port}/big.bin"])
+def test_a_redirect_away_from_encryption_is_not_followed(server, tmp_path, way):
+    target = way.format(port=server.server_port) or f"{server.base}/big.bin"
+    session, part = _Session(), _Part(tmp_path / "big.bin", "https://a/x")
+    session.mount("https://", Elsewhere(target))
+    with pytest.raises(
+        ConnectionError, match="https://a/x leads to (http|HTTP)://.*, which is not encrypted"
+    ):
+        _ask(session, part.url, part, _Pace(30, 1), (5, 5))
+    assert not server.asked and names(tmp_path) == []
+
+
+def test_the_body_of_a_redirect_is_not_read(server, get, monkeypatch):
+    """However long it is."""
+    server.redirects["/moved.bin"] = "/big.bin"
+    finish = Handler.end_headers
+
+    def end_headers(self):
+        finish(self)
+        if self.path == "/moved.bin":
+            self.wfile.write(b"moved")
+            self.wfile.flush()
+            server.stopped.wait(10)
+
+    monkeypatch.setattr(Handler, "end_headers", end_headers)
+    started = time.monotonic()
+    assert get(name="moved.bin").read_bytes() == BODY
+    assert time.monotonic() - started < 5
+
+
+# No more than the file has, and nothing else than the file.
+
+
+@pytest.mark.parametrize("extra", [CHUNK, 400 * CHUNK])
+def test_not_a_byte_more_than_documented_is_written(server, get, tmp_path, monkeypatch, extra):
+    server.length, server.more = False, extra
+    largest, append = [], _Part.append
+
+    def watched(self, chunks):
+        append(self, (largest.append(self.size) or chunk for chunk in chunks))
+
+    monkeypatch.setattr(_Part, "append", watched)
+    with pytest.raises(
+        ValueError, match=rf"big.bin sends more than {len(BODY)} bytes, all that the file has"
+    ):
+        get(len(BODY))
+    assert max(largest) <= len(BODY) and names(tmp_path) == []
+    assert len(server.asked) == 1
+
+
+def test_a_piece_that_is_longer_than_the_rest_is_refused(server, get, tmp_path):
+    server.cuts = [CHUNK, 0, 0]
+    with pytest.raises(ConnectionError):
+        get(tries=2)
+    server.length, server.more = False, CHUNK
+    with pytest.raises(ValueError, match=rf"sends more than {len(BODY)} bytes"):
+        get()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("options", [{"size": len(BODY)}, {"hashed": True}])
+def test_a_body_without_length_is_taken_where_something_else_tells(server, get, options):
+    server.length = False
+    assert get(**options).read_bytes() == BODY
+
+
+def test_a_body_without_length_is_refused_where_nothing_tells(server, get, tmp_path):
+    server.length = False
+    with pytest.raises(ValueError, match="comes without its length, and neither size nor checksum"):
+        get()
+    assert names(tmp_path) == [] and len(server.asked) == 1
+
+
+PAGES = [b"<!DOCTYPE html><title>Sign in</title>", b"\n <HTML>" + bytes(10), b"<!-- a --><html>"]
+
+
+@pytest.mark.parametrize("body", PAGES)
+def test_a_page_in_the_place_of_a_file_is_refused_by_its_start(server, get, tmp_path, body):
+    server.files["/big.bin"] = body
+    with pytest.raises(ValueError, match="big.bin gives a web page, expected the file .it begins as HTML"):
+        get()
+    assert names(tmp_path) == []
+
+
+def test_a_page_in_the_place_of_a_file_is_refused_by_its_type_and_what_came_stays(server, get, tmp_path):
+    server.cuts = [CHUNK, 0, 0]
+    with pytest.raises(ConnectionError):
+        get(tries=2)
+    server.kind, server.ranges = "text/html; charset=utf-8", False  # a notice of the network, say
+    with pytest.raises(ValueError, match="gives a web page, expected the file .Content-Type text/html"):
+        get()
+    assert part(tmp_path).read_bytes() == BODY[:CHUNK]
+    server.kind, server.ranges = "application/zip", True
+    assert get().read_bytes() == BODY
+    assert server.pieces[-1] == f"bytes={CHUNK}-"
+
+
+@pytest.mark.parametrize("name", ["page.html", "big.bin"])
+def test_a_page_that_is_the_file_is_taken(server, get, name):
+    server.files[f"/{name}"], server.kind = PAGES[0], "text/html"
+    assert get(name=name, hashed=name == "big.bin").read_bytes() == PAGES[0]
+
+
+def test_a_page_of_the_list_is_refused(listed, tmp_path):
+    listed(data={"a.txt": (PAGES[0], {})})
+    with pytest.raises(SystemExit, match="a.txt gives a web page"):
+        run("data", folder=tmp_path / "downloads")
+    assert not (tmp_path / "downloads/data").exists()
+
+
+def test_halves_of_two_dates_are_not_joined(server, get):
+    """A server that says nothing else of its versions, and ignores If-Range."""
+    server.marks, server.ranges, server.cuts = False, True, [CHUNK]
+    server.dates = ["Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 02 Jan 2024 00:00:00 GMT"]
+    server.careless = True
+    assert get().read_bytes() == BODY
+    assert server.pieces == [None, f"bytes={CHUNK}-", None]
+
+
+def test_a_piece_that_does_not_say_its_version_is_not_joined(server, get, tmp_path, monkeypatch):
+    server.cuts = [CHUNK, 0, 0]
+    with pytest.raises(ConnectionError):
+        get(tries=2)
+    server.marks, server.careless = False, True
+    server.files["/big.bin"] = BODY[::-1]
+    assert get().read_bytes() == BODY[::-1]
+    assert server.pieces[-2:] == [f"bytes={CHUNK}-", None]
+
+
+def test_a_piece_that_does_not_say_its_version_is_joined_where_a_checksum_tells(server, get):
+    server.cuts = [CHUNK, 0, 0]
+    with pytest.raises(ConnectionError):
+        get(tries=2, hashed=True)
+    server.marks, server.careless = False, True
+    assert get(hashed=True).read_bytes() == BODY
+    assert server.pieces[-1] == f"bytes={CHUNK}-"
+
+
+# Slow ones.
+
+
+def test_a_transfer_that_stalls_ends_and_goes_on_later(server, get, tmp_path):
+    server.cuts, server.hold = [CHUNK, 0], None
+    with pytest.raises(ConnectionError, match="cut after"):
+        get(tries=1)
+    server.cuts, server.hold = [], (0, server.stopped)
+    with pytest.raises(
+        ConnectionError, match=r"nothing came for 0\.2 s; gave up after 2 tries without a new"
+    ):
+        get(tries=2, timeout=(5, 0.2))
+    assert part(tmp_path).read_bytes() == BODY[:CHUNK]
+    server.hold = None
+    assert get().read_bytes() == BODY
+    assert server.pieces[-1] == f"bytes={CHUNK}-"
+
+
+def test_a_transfer_that_drips_ends_and_goes_on_later(server, get, tmp_path):
+    server.drip = 0.02
+    started = time.monotonic()
+    with pytest.raises(
+        ConnectionError, match=r"too slow: \d+ B came in 0\.3 s.*gave up after 2 tries that were"
+    ):
+        get(tries=2, window=0.3, slowest=1000)
+    assert time.monotonic() - started < 5
+    so_far = part(tmp_path).read_bytes()
+    assert 0 < len(so_far) < 300 and BODY.startswith(so_far)
+    server.drip = None
+    assert get(window=0.3, slowest=1000).read_bytes() == BODY
+    assert server.pieces[-1] == f"bytes={len(so_far)}-"
+
+
+def test_a_head_that_drips_ends(server, get):
+    server.slow_head = True
+    with pytest.raises(ConnectionError, match=r"no whole answer in 0\.5 s; gave up after 2 tries"):
+        get(tries=2, timeout=(0.2, 0.3))
+    server.slow_head = False
+    assert get().read_bytes() == BODY
+
+
+def test_a_server_that_gives_one_byte_a_connection_is_given_up(server, tmp_path):
+    server.cuts = [1] * 1000
+    with pytest.raises(ConnectionError, match="too slow"):
+        download(f"{server.base}/big.bin", tmp_path / "big.bin", tries=2, wait=0.02, window=0.3)
+    assert len(server.cuts) > 900
+
+
+# What lies in the folder.
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_part_that_is_a_link_is_not_written_through(get, tmp_path, link):
+    victim = tmp_path / "victim.txt"
+    victim.write_bytes(b"mine")
+    getattr(part(tmp_path), link)(victim)
+    assert get().read_bytes() == BODY
+    assert victim.read_bytes() == b"mine" and not (tmp_path / "big.bin").is_symlink()
+
+
+def test_a_part_that_becomes_a_link_is_not_followed(server, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_bytes(b"mine")
+    made = _Part(tmp_path / "big.bin", f"{server.base}/big.bin")
+    part(tmp_path).symlink_to(victim)
+    with pytest.raises(OSError, match=r"\.big\.bin\.part is a link, which is not followed: remove it"):
+        made.append([b"theirs"])
+    assert victim.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff", b"[]", b'{"url": 3}', b'{"url": "u"}', b'{"url": "u", "said": {}, "total": "9"}'],
+)
+def test_a_damaged_note_of_a_part_names_itself_and_is_made_again(server, get, tmp_path, content):
+    server.cuts = [CHUNK, 0, 0]
+    with pytest.raises(ConnectionError):
+        get(tries=2)
+    (tmp_path / ".big.bin.part.json").write_bytes(content)
+    told = []
+    assert get(say=told.append).read_bytes() == BODY
+    assert len(told) == 1 and f"{tmp_path / '.big.bin.part.json'} is damaged" in told[0]
+    assert server.pieces[-1] is None
+
+
+def test_a_note_of_before_is_understood(server, get, tmp_path):
+    tag = f'"{hashlib.sha256(BODY).hexdigest()}"'
+    part(tmp_path).write_bytes(BODY[:100])
+    note = {"url": f"{server.base}/big.bin", "mark": tag, "total": len(BODY)}
+    (tmp_path / ".big.bin.part.json").write_text(json.dumps(note))
+    assert get().read_bytes() == BODY
+    assert server.pieces == ["bytes=100-"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"data/a.txt": {"fet', b"\xff", b"[]", b'{"data/a.txt": 3}'])
+def test_a_damaged_record_names_itself_and_is_made_again(listed, tmp_path, capsys, content):
+    listed(data={"a.txt": (b"first", {})})
+    record = tmp_path / "downloads" / "fetched.json"
+    record.parent.mkdir()
+    record.write_bytes(content)
+    run("data", folder=tmp_path / "downloads")
+    assert f"{record} is damaged" in capsys.readouterr().out
+    assert record.with_name("fetched.json.refused").read_bytes() == content
+    assert json.loads(record.read_text())["data/a.txt"]["size"] == 5
 
 
 def test_nobody_there_is_said(get, server, tmp_path):
@@ -609,6 +886,17 @@ def test_a_bomb_is_refused(refused, name):
     files = {"zeros": bytes(20_000_000)}
     content = zipped(files) if name == "a.zip" else tarred(files, "w:gz")
     refused(name, content, r"unpack(s)? to (more than )?\d+ bytes, refused|refused above")
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.zip"])
+def test_a_small_archive_of_much_the_same_is_unpacked(tmp_path, name):
+    files = {"log.txt": b"epoch 1: nothing to report\n" * 200_000}
+    path, out = tmp_path / name, tmp_path / "out"
+    path.write_bytes(zipped(files) if name == "a.zip" else tarred(files, "w:gz"))
+    assert path.stat().st_size < 30_000 and len(files["log.txt"]) > 5e6
+    out.mkdir()
+    unpack([path], out)
+    assert (out / "log.txt").read_bytes() == files["log.txt"]
 
 
 def test_a_zip_with_more_in_it_than_it_says_is_refused(refused):

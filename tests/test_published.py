@@ -7,6 +7,7 @@ import tiny
 import torch
 from diffusers import DiTTransformer2DModel
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from difffeat import backbones
@@ -138,6 +139,91 @@ def test_what_is_missing_is_named_with_the_command_that_gets_it(tmp_path):
         backbones.load("dit-xl-2-256", folder=tmp_path, precision="int8")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_embedder.proj.weight": None}, r"lacks x_embedder\.proj\.weight, which tells the size"),
+        ({"pos_embed": None}, r"lacks pos_embed, which tells the size"),
+        ({"t_embedder.mlp.2.bias": None}, r"lacks t_embedder\.mlp\.2\.bias: expected .* shape \(32,\)"),
+        ({"blocks.1.attn.qkv.weight": None}, r"lacks blocks\.1\.attn\.qkv\.weight: expected .*\(96, 32\)"),
+        ({"blocks.0.attn.extra": torch.ones(1)}, r"holds blocks\.0\.attn\.extra: the model has no such"),
+        ({"blocks.7.attn.qkv.bias": torch.ones(96)}, r"lacks every tensor of blocks\.2; the last .* is 7"),
+        ({"ema_decay": torch.ones(())}, r"holds ema_decay: the model has no such tensor"),
+        (
+            {"blocks.1.attn.qkv.bias": torch.ones(64)},
+            r"blocks\.1\.attn\.qkv\.bias is of shape \(64,\), .*\(96,\)",
+        ),
+        (
+            {"pos_embed": torch.ones(1, 17, 32)},
+            r"pos_embed is of shape \(1, 17, 32\), expected \(1, 16, 32\)",
+        ),
+        (
+            {"blocks.0.mlp.fc1.bias": torch.full((128,), float("inf"))},
+            r"blocks\.0\.mlp\.fc1\.bias has 128 of 128 values",
+        ),
+        ({"final_layer.linear.bias": torch.ones(31)}, r"final_layer\.linear\.\w+ is of shape"),
+    ],
+)
+def test_an_official_checkpoint_that_is_not_one_is_named(tmp_path, change, message):
+    path = tmp_path / "DiT-XL-2-256x256.pt"
+    state = official.dit_checkpoint(32, 2) | change
+    torch.save({name: value for name, value in state.items() if value is not None}, path)
+    with pytest.raises(ValueError, match=rf"DiT-XL-2-256x256\.pt:? {message}"):
+        backbones.load("dit-xl-2-256", folder=tmp_path, heads=2)
+
+
+def test_heads_that_do_not_divide_the_published_width_are_refused(tmp_path):
+    torch.save(official.dit_checkpoint(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    with pytest.raises(ValueError, match=r"DiT-XL-2-256x256\.pt is 32 wide, which 5 heads do not divide"):
+        backbones.load("dit-xl-2-256", folder=tmp_path, heads=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder.conv_in.bias": None}, r"vae lacks encoder\.conv_in\.bias, one of 1 tensors"),
+        ({"other": torch.ones(1)}, r"vae holds other, one of 1 tensors"),
+        (
+            {"encoder.conv_in.bias": torch.ones(3)},
+            r"vae: encoder\.conv_in\.bias is of shape \(3,\), expected \(8,\)",
+        ),
+        ({"encoder.conv_in.bias": torch.full((8,), float("nan"))}, r"vae: encoder\.conv_in\.bias has 8 of 8"),
+    ],
+)
+def test_an_autoencoder_that_is_not_whole_is_named(tmp_path, vae, change, message):
+    """diffusers puts random numbers in the place of what is missing."""
+    path = vae / "diffusion_pytorch_model.safetensors"
+    state = load_file(path) | change
+    save_file({name: value for name, value in state.items() if value is not None}, path)
+    torch.save(official.dit_checkpoint(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    with pytest.raises(ValueError, match=message):
+        backbones.load("dit-xl-2-256", folder=tmp_path, heads=2)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", None])
+def test_an_autoencoder_that_cannot_be_read_is_named(tmp_path, vae, content):
+    torch.save(official.dit_checkpoint(32, 2), tmp_path / "DiT-XL-2-256x256.pt")
+    path = vae / "diffusion_pytorch_model.safetensors"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(OSError, match=r"vae cannot be read: .*data_prep\.fetch"):
+        backbones.load("dit-xl-2-256", folder=tmp_path, heads=2)
+
+
+def test_a_diffusers_folder_that_is_not_whole_is_named(tmp_path, vae):
+    network = DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=1,
+        sample_size=8, patch_size=2, num_embeds_ada_norm=10,
+    )  # fmt: skip
+    network.save_pretrained(tmp_path / "transformer")
+    path = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"
+    state = load_file(path)
+    backbones.load("dit-xl-2-256", folder=tmp_path)
+    del state["proj_out_1.bias"]
+    save_file(state, path)
+    with pytest.raises(ValueError, match=r"transformer lacks proj_out_1\.bias"):
+        backbones.load("dit-xl-2-256", folder=tmp_path)
+
+
 # Its images.
 
 
@@ -199,6 +285,45 @@ def test_plaid_refuses_the_tokenizer_of_another_model(plaid_files, tmp_path):
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(ValueError, match="is not Plaid's tokenizer"):
         backbones.load("plaid-1b", folder=folder, tokenizer=tmp_path / "other.json")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (0, {"W1": None}, r"noise_schedule\.pt lacks W1: expected W1 of shape \(1024, 1\)"),
+        (1, {"gamma_1": torch.tensor(float("nan"))}, r"gamma_bounds\.pt: gamma_1 has 1 of 1 values"),
+        (
+            2,
+            {"matrix": None, "weight": torch.ones(9, 4)},
+            r"embedding_matrix\.pt lacks matrix, .*it holds weight",
+        ),
+        (2, {"matrix": torch.ones(9)}, r"embedding_matrix\.pt: matrix is of shape \(9,\), expected 2 axes"),
+        (3, {"output_norm.weight": None}, r"model\.pt lacks output_norm\.weight, which tells the size"),
+        (3, {"rotary_emb.inv_freq": None}, r"model\.pt lacks rotary_emb\.inv_freq, which tells the size"),
+        (3, {"rotary_emb.inv_freq": torch.ones(5)}, r"model\.pt: rotary_emb\.inv_freq is of heads of 10"),
+        (
+            3,
+            {"blocks.1.attn_qkv.weight": torch.ones(32, 32)},
+            r"model\.pt: blocks\.1\.attn_qkv\.weight is of shape",
+        ),
+        (3, {"blocks.2.mlp.fc3.weight": torch.ones(1)}, r"model\.pt holds blocks\.2\.mlp\.fc3\.weight"),
+    ],
+)
+def test_a_plaid_that_is_not_one_is_named(plaid_files, file, change, message):
+    _, folder = plaid_files
+    path = folder / "weights" / published.PLAID_FILES[file]
+    state = torch.load(path, weights_only=True) | change
+    torch.save({name: value for name, value in state.items() if value is not None}, path)
+    with pytest.raises(ValueError, match=message):
+        backbones.load("plaid-1b", folder=folder, length=6)
+
+
+def test_a_damaged_tokenizer_is_named(plaid_files):
+    _, folder = plaid_files
+    path = folder / published.TOKENIZER
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match=r"owt2_tokenizer\.json is damaged .*data_prep\.fetch plaid-1b"):
+        backbones.load("plaid-1b", folder=folder)
 
 
 # Precision and random weights.

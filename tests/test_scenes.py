@@ -1,9 +1,13 @@
 """The generator: same seed, same bytes; COCO's format; labels, boxes, masks and captions that agree."""
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -34,6 +38,25 @@ def test_bytes_do_not_depend_on_process_or_workers(drawn, tmp_path):
     command += [f"--{split}={count}" for split, count in COUNTS.items()]
     subprocess.run(command, check=True, capture_output=True)
     assert _files(tmp_path) == _files(drawn)
+
+
+def test_workers_end_with_the_process_that_is_killed(tmp_path):
+    """They hold its output: that ends when the last of them has."""
+    program = (
+        "import sys; from data_prep import scenes; scenes.generate(sys.argv[1], workers=3, progress=False)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        while not any(tmp_path.rglob("*.jpg")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        process.communicate(timeout=10)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_another_seed_draws_other_scenes(drawn, tmp_path):

@@ -59,7 +59,9 @@ def test_a_killed_training_ends_in_the_same_weights(whole, tmp_path):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert len(rows(tmp_path / "run" / "log.csv")) < len(rows(whole / "run" / "log.csv"))
+    log = tmp_path / "run" / "log.csv"
+    assert len(rows(log)) < len(rows(whole / "run" / "log.csv"))
+    log.write_bytes(log.read_bytes()[:-7])
     train(tmp_path)
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (whole / "out" / name).read_bytes()

@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from data_prep.fetch.checksums import remember, set_aside, verify
+from data_prep.fetch.checksums import mend, remember, set_aside, verify
 from data_prep.fetch.download import download
 from data_prep.fetch.room import require_room
 from data_prep.fetch.unpack import unpack
@@ -47,8 +47,11 @@ def fetch(source, folder, *, say=print):
         return ready
     _require_room(source, files)
     record, found = folder / "fetched.json", {}
+    if why := mend(record):
+        say(f"  {why}")
     for file in source.files:
-        path = download(file.url, files / file.name, file.size)
+        hashed = bool(file.md5 or file.sha256)
+        path = download(file.url, files / file.name, file.size, hashed=hashed, say=say)
         found[path] = verify(path, file, record)
         say(f"  {file.name}: sha256 {found[path]['sha256']}")
     with only_writer(ready):

@@ -61,6 +61,26 @@ def remember(found, record):
     return len(added)
 
 
+def mend(record):
+    """Set a damaged record aside, so that a new one is made.
+
+    Returns
+    -------
+    str that says so, or None if the record is sound or not there
+    """
+    record = Path(record)
+    try:
+        _recorded(record)
+        return None
+    except ValueError:
+        pass
+    with only_writer(record):
+        try:
+            _recorded(record)  # somebody else may have just made it again
+        except ValueError as error:
+            return f"{error}. It is set aside as {set_aside(record)} and made again from what comes now"
+
+
 def set_aside(path) -> Path:
     """Rename a file so that it is not used again, and say to what."""
     return path.replace(path.with_name(f"{path.name}.refused"))
@@ -71,8 +91,20 @@ def _key(path):
 
 
 def _recorded(record):
+    """What the record holds; ValueError that names it if it is damaged."""
     record = Path(record)
-    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    if not record.is_file():
+        return {}
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{record} is damaged or ends early: {error}") from error
+    if not isinstance(known, dict):
+        raise ValueError(f"{record} is damaged: it holds a {type(known).__name__}, expected files by name")
+    for name, entry in known.items():
+        if not (isinstance(entry, dict) and {"fetched", "sha256"} <= entry.keys()):
+            raise ValueError(f"{record} is damaged: of {name} it holds {entry!r}, expected date and sha256")
+    return known
 
 
 def _digests(path):

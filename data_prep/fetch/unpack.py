@@ -18,6 +18,7 @@ from difffeat._progress import bar
 
 CHUNK = 2**20  # bytes
 EXPANSION = 100  # times its own size that an archive may unpack to; text takes about a tenth when compressed
+HARMLESS = 2**24  # bytes that any archive may unpack to: a small one of much the same does no harm
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
@@ -41,12 +42,13 @@ def unpack(parts, folder):
     """
     parts, folder = [Path(part) for part in parts], Path(folder)
     size = sum(part.stat().st_size for part in parts)
+    limit = max(EXPANSION * size, HARMLESS)
     with bar(size, f"unpacking {parts[0].name}", "B") as progress:
         try:
             if parts[0].suffix == ".zip":
-                _unzip(parts[0], folder, EXPANSION * size, progress)
+                _unzip(parts[0], folder, limit, progress)
             else:
-                _untar(parts, folder, EXPANSION * size, progress)
+                _untar(parts, folder, limit, progress)
         except DAMAGED as error:
             raise ValueError(
                 f"{parts[0].name} is damaged or incomplete: {error or type(error).__name__}"

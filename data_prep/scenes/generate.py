@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import multiprocessing
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +49,7 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
     if unknown := set(counts) - set(FIRST_INDEX):
         raise ValueError(f"unknown split {sorted(unknown)}: scenes has {sorted(FIRST_INDEX)}")
     with (
-        ProcessPoolExecutor(workers or os.cpu_count()) as pool,
+        ProcessPoolExecutor(workers or os.cpu_count(), initializer=end_with_parent) as pool,
         tqdm(total=sum(counts.values()), unit="image", desc="drawing scenes", disable=not progress) as bar,
     ):
         for split, count in counts.items():
@@ -60,6 +63,19 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
                 bar.update(len(chunk))
             _write_annotations(folder, split, seed, side, records)
     return folder
+
+
+def end_with_parent():
+    """In a worker process: end it when the process that started it does, however that ends.
+
+    Killed, that could not say so, and its workers would wait for more work for ever.
+    """
+
+    def watch():
+        wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _draw_chunk(folder, seed, side, stop, start):

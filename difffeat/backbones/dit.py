@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from diffusers import DiTTransformer2DModel
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
+from difffeat._checkpoint import axes_of, check_tensors, depth_of, read_checkpoint
 from difffeat.backbones.protocol import Backbone, Latents
 from difffeat.schedule import DDPM
 
@@ -63,6 +64,8 @@ class DiT(Backbone):
         closed_gates=True,
     ):
         super().__init__()
+        _check_divides("heads", heads, "width", width)
+        _check_divides("patch", patch, "side", side)
         self.config = dict(
             channels=channels, side=side, patch=patch, width=width, depth=depth, heads=heads, classes=classes,
             learned_sigma=learned_sigma, image_side=image_side, framing=framing,
@@ -153,40 +156,52 @@ class DiT(Backbone):
                 layer.set_processor(processor)
 
     @classmethod
-    def from_official(cls, state, *, heads):
+    def from_official(cls, state, *, heads, file="the checkpoint"):
         """Build the model of a published DiT checkpoint.
 
         Parameters
         ----------
         state : dict of name to Tensor, as in DiT-XL-2-256x256.pt
         heads : int; the checkpoint does not hold it (DiT-XL/2 has 16)
+        file : path or str, what an error calls the checkpoint
+
+        Raises
+        ------
+        ValueError
+            If a tensor is missing, too many, of another shape than the others ask for, or not finite; the
+            message names it.
         """
-        width, channels, patch, _ = state["x_embedder.proj.weight"].shape
-        outputs = len(state["final_layer.linear.bias"]) // patch**2
-        depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+        width, channels, patch, _ = axes_of(state, "x_embedder.proj.weight", 4, file)
+        (outputs,) = axes_of(state, "final_layer.linear.bias", 1, file)
+        _, tokens, _ = axes_of(state, "pos_embed", 3, file)
+        rows, _ = axes_of(state, "y_embedder.embedding_table.weight", 2, file)
+        depth = depth_of(state, file)
+        if width % heads:
+            raise ValueError(f"{file} is {width} wide, which {heads} heads do not divide: name its `heads`")
         model = cls(
             channels=channels,
-            side=math.isqrt(state["pos_embed"].shape[1]) * patch,
+            side=math.isqrt(tokens) * patch,
             patch=patch,
             width=width,
             depth=depth,
             heads=heads,
-            classes=len(state["y_embedder.embedding_table.weight"]) - 1,
-            learned_sigma=outputs == 2 * channels,
+            classes=rows - 1,
+            learned_sigma=outputs == 2 * channels * patch**2,
         )
+        check_tensors(state, _official_shapes(model), file)
         model.load_state_dict(_from_official_names(state))
         model.transformer.pos_embed.pos_embed.copy_(state["pos_embed"])
         return model.eval()
 
     @classmethod
-    def from_diffusers(cls, network):
-        """Build the model of a `DiTTransformer2DModel` as diffusers loads it.
+    def from_diffusers(cls, network, *, file="the network"):
+        """Build the model of a `DiTTransformer2DModel` as diffusers loads it; `file` is its name in errors.
 
         Raises
         ------
         ValueError
             If its blocks do not all hold the same embedding of timestep and label, as converted checkpoints
-            do.
+            do, or if it is otherwise not the model that its configuration says; the message names the tensor.
         """
         given = network.config
         model = cls(
@@ -199,8 +214,15 @@ class DiT(Backbone):
             classes=given.num_embeds_ada_norm,
             learned_sigma=given.out_channels == 2 * given.in_channels,
         )
-        model.load_state_dict(_from_diffusers_names(network.state_dict()))
+        state = _from_diffusers_names(network.state_dict(), file)
+        check_tensors(state, {name: value.shape for name, value in model.state_dict().items()}, file)
+        model.load_state_dict(state)
         return model.eval()
+
+
+def _check_divides(part, count, whole, size):
+    if size % count:
+        raise ValueError(f"{part} {count} does not divide {whole} {size}: choose one that does")
 
 
 def _values_alone(layer, tokens, **_):
@@ -251,17 +273,35 @@ def _from_official_names(state):
     return ours
 
 
+def _official_shapes(model):
+    """Name and shape of every tensor in an official checkpoint of a model."""
+    layers = {ours: name for name, ours in OFFICIAL_NAMES.items()}
+    inside = {ours: name for name, ours in OFFICIAL_BLOCK_NAMES.items()} | {"attn1.to_q": "attn.qkv"}
+    shapes = {"pos_embed": model.transformer.pos_embed.pos_embed.shape}
+    for name, value in model.state_dict().items():
+        layer, kind = name.rsplit(".", 1)
+        _, _, block = layer.partition("transformer.transformer_blocks.")
+        if not block:
+            shapes[f"{layers[layer]}.{kind}"] = value.shape
+            continue
+        index, inner = block.split(".", 1)
+        if inner in inside:  # key and value are in one tensor with the query
+            rows = 3 * len(value) if inner == "attn1.to_q" else len(value)
+            shapes[f"blocks.{index}.{inside[inner]}.{kind}"] = (rows, *value.shape[1:])
+    return shapes
+
+
 SHARED = ".norm1.emb."  # in diffusers, each block's own copy of the timestep and label embedding
 
 
-def _from_diffusers_names(state):
+def _from_diffusers_names(state, file):
     """The state dict of diffusers under our names: one embedding of timestep and label for all blocks."""
     ours = {f"transformer.{name}": value for name, value in state.items() if SHARED not in name}
     for name, value in state.items():
         block, shared, inner = name.partition(SHARED)
         if shared and not torch.equal(ours.setdefault(f"conditioning.{inner}", value), value):
             raise ValueError(
-                f"{block} has a {inner} of its own: this is no converted DiT, whose blocks agree"
+                f"{file}: {block} has a {inner} of its own: this is no converted DiT, whose blocks agree"
             )
     return ours
 
@@ -323,8 +363,15 @@ class PatchPCA:
 
     @classmethod
     def load(cls, path):
-        """Read what `save` wrote."""
-        return cls(**load_file(path))
+        """Read what `save` wrote; ValueError names a tensor that is missing, too many or not as expected."""
+        state = read_checkpoint(path)
+        rows, columns = axes_of(state, "basis", 2, path)
+        check_tensors(state, {"mean": (rows,), "basis": (rows, columns), "scale": (columns,)}, path)
+        if rows != 3 * math.isqrt(rows // 3) ** 2:
+            raise ValueError(f"{path}: basis has {rows} rows, expected 3 times a patch of p x p pixels")
+        if not bool((state["scale"] > 0).all()):
+            raise ValueError(f"{path}: scale is {float(state['scale'].min())} at least, expected above 0")
+        return cls(**state)
 
 
 FRAMINGS = ("published", "centre", "whole")

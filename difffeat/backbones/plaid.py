@@ -11,11 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from difffeat._checkpoint import axes_of, check_tensors, depth_of
 from difffeat.backbones.protocol import Backbone, Latents
 from difffeat.schedule import STEPS, PlaidSchedule
 
 END = "<|endoftext_R9VQqF0Ag7|>"  # the tokenizer's only special token, id 0; it also pads
 ROTARY_BASE = 10_000
+OFFICIAL_FILES = ("noise_schedule.pt", "gamma_bounds.pt", "embedding_matrix.pt", "model.pt")
 REFERENCE_WIDTH = 256  # the readout is scaled by width / 256, so that its size does not depend on the width
 
 
@@ -44,6 +46,8 @@ class Plaid(Backbone):
         self, *, vocabulary, width, depth, heads, length, embedding=16, tokenizer=None, output_prior=True
     ):
         super().__init__()
+        if width % (2 * heads):  # rotary positions turn halves of a head
+            raise ValueError(f"heads {heads} does not divide width {width} into heads of even size")
         self.config = dict(
             vocabulary=vocabulary, width=width, depth=depth, heads=heads, length=length, embedding=embedding,
             output_prior=output_prior,
@@ -60,7 +64,9 @@ class Plaid(Backbone):
         self.output_linear = nn.Linear(width, vocabulary)
 
     @classmethod
-    def from_official(cls, schedule, bounds, embeddings, network, *, length, tokenizer=None):
+    def from_official(
+        cls, schedule, bounds, embeddings, network, *, length, tokenizer=None, files=OFFICIAL_FILES
+    ):
         """Build the model of a published Plaid.
 
         Parameters
@@ -70,10 +76,23 @@ class Plaid(Backbone):
             embedding_matrix.pt and model.pt
         length : int; the files do not hold it, texts of any length can be read
         tokenizer : tokenizers.Tokenizer, optional
+        files : sequence of four paths or str, what errors call the four
+
+        Raises
+        ------
+        ValueError
+            If a tensor is missing, too many, of another shape than the others ask for, or not finite; the
+            message names it and its file.
         """
-        (vocabulary, embedding), width = embeddings["matrix"].shape, len(network["output_norm.weight"])
-        head_size = 2 * len(network["rotary_emb.inv_freq"])
-        depth = 1 + max(int(name.split(".")[1]) for name in network if name.startswith("blocks."))
+        vocabulary, embedding = axes_of(embeddings, "matrix", 2, files[2])
+        (width,) = axes_of(network, "output_norm.weight", 1, files[3])
+        head_size = 2 * axes_of(network, "rotary_emb.inv_freq", 1, files[3])[0]
+        depth = depth_of(network, files[3])
+        if width % head_size:
+            raise ValueError(
+                f"{files[3]}: rotary_emb.inv_freq is of heads of {head_size}, expected a size that divides "
+                f"the width {width} of output_norm.weight"
+            )
         model = cls(
             vocabulary=vocabulary,
             embedding=embedding,
@@ -83,9 +102,12 @@ class Plaid(Backbone):
             length=length,
             tokenizer=tokenizer,
         )
-        state = {f"schedule.{name}": value for name, value in (schedule | bounds).items()} | embeddings
-        state |= {name: value for name, value in network.items() if not name.startswith("rotary_emb.")}
-        model.load_state_dict(state)
+        network = {name: value for name, value in network.items() if not name.startswith("rotary_emb.")}
+        states = (schedule, bounds, embeddings, network)
+        for state, shapes, file in zip(states, _official_shapes(model), files, strict=True):
+            check_tensors(state, shapes, file)
+        state = {f"schedule.{name}": value for name, value in (schedule | bounds).items()}
+        model.load_state_dict(state | embeddings | network)
         return model.eval()
 
     @property
@@ -210,6 +232,16 @@ class PlaidBlock(nn.Module):
         query, key = rotate(query, cosine, sine), rotate(key, cosine, sine)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
         return mixed.transpose(1, 2).flatten(2)
+
+
+def _official_shapes(model):
+    """Name and shape of the tensors in each of the four published files of a model."""
+    shapes = ({}, {}, {}, {})
+    for name, value in model.state_dict().items():
+        _, learned, inner = name.rpartition("schedule.")
+        place = 2 if name == "matrix" else 3 if not learned else int(inner.startswith("gamma_"))
+        shapes[place][inner] = value.shape
+    return shapes
 
 
 def rotary_tables(length, size, device):

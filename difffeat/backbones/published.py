@@ -9,17 +9,17 @@ from pathlib import Path
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from tokenizers import Tokenizer
 
-from difffeat._checkpoint import read_checkpoint
+from difffeat._checkpoint import axes_of, check_tensors, read_checkpoint
 from difffeat._files import downloads
 from difffeat.backbones.autoencoder import Autoencoder
 from difffeat.backbones.dit import DiT
-from difffeat.backbones.plaid import END, Plaid
+from difffeat.backbones.plaid import END, OFFICIAL_FILES, Plaid
 
 # Heads of the published sizes, by width; a checkpoint does not hold the number.
 DIT_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
 DIT_XL = dict(channels=4, side=32, patch=2, width=1152, depth=28, heads=16, classes=1000, learned_sigma=True)
 PLAID_1B = dict(vocabulary=32768, width=2048, depth=24, heads=32)
-PLAID_FILES = ("noise_schedule.pt", "gamma_bounds.pt", "embedding_matrix.pt", "model.pt")
+PLAID_FILES = OFFICIAL_FILES
 TOKENIZER = "owt2_tokenizer.json"
 PLAID_LENGTH = 60  # tokens that a text is cut or padded to: the paper's on MS-COCO; 600 on Visual Genome
 
@@ -53,7 +53,8 @@ def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="
     if official:
         model = _official_dit(official[0], heads)
     elif (Path(source) / "transformer").is_dir() or _on_hub(source):
-        model = DiT.from_diffusers(DiTTransformer2DModel.from_pretrained(source, subfolder="transformer"))
+        network = _pretrained(DiTTransformer2DModel, source, "transformer")
+        model = DiT.from_diffusers(network, file=f"{source}/transformer")
     else:
         raise FileNotFoundError(_missing("dit-xl-2-256", source, "DiT-*.pt, or transformer/ and vae/"))
     if not trained:
@@ -65,20 +66,51 @@ def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="
 
 def _official_dit(path, heads):
     state = read_checkpoint(path)
-    width = len(state["x_embedder.proj.weight"])
+    width, *_ = axes_of(state, "x_embedder.proj.weight", 4, path)
     if heads is None and width not in DIT_HEADS:
         raise ValueError(f"{path} is {width} wide, no published size: name the number of `heads`")
-    return DiT.from_official(state, heads=heads or DIT_HEADS[width])
+    return DiT.from_official(state, heads=heads or DIT_HEADS[width], file=path)
 
 
 def _autoencoder(source, vae):
     own = source if (Path(source) / "vae").is_dir() or _on_hub(source) else None
     if vae is None and own is not None:
-        return AutoencoderKL.from_pretrained(own, subfolder="vae")
+        return _pretrained(AutoencoderKL, own, "vae")
     found = vae or folder_of("sd-vae-ft-mse")
     if not Path(found).is_dir() and not _on_hub(found):
         raise FileNotFoundError(_missing("sd-vae-ft-mse", found, "config.json and its weights"))
-    return AutoencoderKL.from_pretrained(found)
+    return _pretrained(AutoencoderKL, found)
+
+
+def _pretrained(kind, source, subfolder=None):
+    """A network of diffusers whose weights are all there, of its shapes, and finite.
+
+    diffusers itself puts random numbers in the place of what is missing, and logs it.
+    """
+    where = f"{source}/{subfolder}" if subfolder else str(source)
+    again = "get its files again (`python -m data_prep.fetch --help`), or name another folder"
+    try:
+        network, found = kind.from_pretrained(
+            source, subfolder=subfolder, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except OSError as error:
+        raise OSError(f"{where} cannot be read: {error}: {again}") from error
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{where} holds no {kind.__name__} that can be loaded: {error}: {again}") from error
+    for what, names in (("lacks", found["missing_keys"]), ("holds", found["unexpected_keys"])):
+        if names:
+            raise ValueError(
+                f"{where} {what} {min(names)}, one of {len(names)} tensors; expected those of the "
+                f"{kind.__name__} in its config.json: {again}"
+            )
+    for name, came, expected in found["mismatched_keys"]:
+        raise ValueError(
+            f"{where}: {name} is of shape {tuple(came)}, expected {tuple(expected)} as in its config.json: "
+            f"{again}"
+        )
+    state = network.state_dict()
+    check_tensors(state, {name: value.shape for name, value in state.items()}, where)
+    return network
 
 
 def dit_xl_random(folder, trained, *, posterior="mean", framing="published"):
@@ -110,7 +142,7 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     if lacking := [path.name for path in paths if not path.is_file()]:
         raise FileNotFoundError(_missing("plaid-1b", source, ", ".join(lacking)))
     words = read_tokenizer(tokenizer or source / TOKENIZER)
-    model = Plaid.from_official(*map(read_checkpoint, paths), length=length, tokenizer=words)
+    model = Plaid.from_official(*map(read_checkpoint, paths), length=length, tokenizer=words, files=paths)
     if trained:
         return model, None
     copy = Plaid(**model.config, tokenizer=words)
@@ -128,7 +160,13 @@ def read_tokenizer(path):
     """Plaid's tokenizer from its file; ValueError if it is another model's."""
     if not Path(path).is_file():
         raise FileNotFoundError(_missing("plaid-1b", Path(path).parent, Path(path).name))
-    words = Tokenizer.from_file(str(path))
+    try:
+        words = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more special
+        raise ValueError(
+            f"{path} is damaged or no tokenizer ({error}): remove it, and get it with `python -m "
+            f"data_prep.fetch plaid-1b`"
+        ) from error
     if words.token_to_id(END) is None:
         raise ValueError(f"{path} is not Plaid's tokenizer: it has no token {END}")
     return words
