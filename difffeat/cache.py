@@ -345,7 +345,10 @@ def _view(path: Path):
     """(seal, sample ids) of a view, all of it checked."""
     view, ids = _header(path)
     if "sources" not in view.contents:
-        raise CacheError(f"{path} is a shard; name the view beside its folder, {path.parent}.h5")
+        raise CacheError(
+            f"{path} is a shard, not a view: name the view, which lies beside the folder of the shards; if "
+            f"this is its name, {AGAIN}"
+        )
     return view, ids
 
 

@@ -1,7 +1,7 @@
 """A small cache damaged in every way we know, and what comes of it.
 
-By hand: `python tests/damaged_caches.py [--caches 624] [--bits 2792]` from the project's folder prints for every
-kind of damage how many were tried and how they ended:
+By hand: `python tests/damaged_caches.py [--caches 624] [--bits 2792]` prints for every kind of damage how
+many were tried and how they ended:
 
 right    ids and features as they were written, and verified
 clear    a `CacheError` that names a file that is there or should be, and says what to do
@@ -134,16 +134,14 @@ class Damage:
     @staticmethod
     def edited(path, other, random):
         with h5py.File(path, "r+") as file:
-            file["index"][...] = file["index"][::-1]
+            file["index"][...] = file["index"][:][::-1]
 
     @staticmethod
     def replaced(path, other, random):
         """By the file of a run that says the same of itself and has other numbers."""
         with tempfile.TemporaryDirectory() as folder:
             write(folder, values=VALUES + np.float32(random.integers(1, 9)))
-            path.write_bytes(
-                (Path(folder) / Path(*path.parts[-2:])).read_bytes() if path.name != VIEW else b"no"
-            )
+            path.write_bytes((Path(folder) / "val" / path.name).read_bytes())
 
     @staticmethod
     def foreign(path, other, random):
@@ -217,7 +215,11 @@ def apart(call):
     child = os.fork()
     if not child:
         os.close(reading)
-        os.write(writing, json.dumps(call()).encode()[:60000])
+        try:
+            said = call()
+        except Exception as error:
+            said = "raw", f"{type(error).__name__}: {error}"
+        os.write(writing, json.dumps(said).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as stream:
