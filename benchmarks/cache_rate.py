@@ -9,8 +9,7 @@ against its checksums. Beside it, in the same run and taking turns:
 numpy   the same values of each shard by `astype` and `np.save`, flushed to the disk; `np.load` and `astype`
 bytes   the same float16 values, one file of bytes each shard, flushed and read: nothing is converted
 
-The fastest of the repeats counts. The ratio is the plain way's time for both over ours: what share of the plain
-rate ours has.
+The fastest of the repeats counts. The ratio is that way's time for both over ours: our share of its rate.
 """
 
 import argparse

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
-from difffeat._sealed import AGAIN, SUPERBLOCK, CacheError, length_of, opened, seal_of, sealed
+from difffeat._sealed import AGAIN, SUPERBLOCK, CacheError, convert, gaps, length_of, opened, seal_of, sealed
 
 SCHEMA = 2
 FORMAT = ("v110", "v110")  # the oldest HDF5 that knows virtual data sets; it puts checksums on its metadata
@@ -34,51 +33,99 @@ def reading(path: Path):
 
 
 def image(
-    arrays: Mapping[str, np.ndarray], attributes: Mapping, link: Callable[[h5py.File], None] | None = None
-) -> bytes:
-    """A sealed HDF5 file of these arrays and root attributes: the same content gives the same bytes.
+    arrays: Iterable[tuple[str, np.ndarray]],
+    attributes: Mapping,
+    names: Collection[str],
+    link: Callable[[h5py.File], None] | None = None,
+) -> bytearray:
+    """A sealed HDF5 file of arrays and root attributes: the same content gives the same bytes.
 
-    HDF5 lays out the file without the values, which are then put where it has made room for them.
+    HDF5 lays out the file and makes room, we put the values there: they are in memory once.
 
     Parameters
     ----------
-    arrays : mapping of name to array
+    arrays : iterable of (name, array), consumed one at a time; of float32 they are kept as `compact` has them
     attributes : mapping of name to what JSON takes; in the seal, and as root attributes for other programs
+    names : of the arrays that may come; the seal has room for so many
     link : callable, optional, adds to the HDF5 file what holds no values
     """
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    contents = dict(attributes, bytes=2**62, frame=2**32, superblock="00" * SUPERBLOCK)
-    contents["data"] = {
-        name: [2**62, array.dtype.str, array.shape, zlib.crc32(array)] for name, array in arrays.items()
-    }
-    begin, layout = length_of(contents), io.BytesIO()
-    with h5py.File(layout, "w", libver=FORMAT, userblock_size=begin) as file:
+    most = {name: [2**62, "<f2", [2**40, 2**40], 2**32] for name in names}
+    contents = dict(attributes, bytes=2**62, frame=2**32, superblock="00" * SUPERBLOCK, data=most)
+    begin, memory = length_of(contents), _Memory()
+    contents["data"] = {}
+    with h5py.File(memory, "w", libver=FORMAT, userblock_size=begin) as file:
         for name, value in attributes.items():
             file.attrs[name] = json.dumps(value, sort_keys=True)
-        offsets = {name: _make_room(file, name, array) for name, array in arrays.items()}
+        for name, array in arrays:
+            if name not in most:
+                raise ValueError(f"{name} is not among what the provenance says is kept: {', '.join(most)}")
+            contents["data"][name] = _put(file, memory, name, array)
         if link:
             link(file)
-    layout, pieces, at = layout.getvalue(), [], begin
-    for name in sorted(filter(offsets.get, offsets), key=offsets.get):
-        between = layout[at : offsets[name]].ljust(offsets[name] - at, b"\0")
-        pieces += [between, memoryview(arrays[name]).cast("B")]
-        at = offsets[name] + arrays[name].nbytes
-    pieces.append(layout[at:])
-    frame = b"".join(pieces[::2])
-    contents["bytes"] = at + len(pieces[-1])
+    content = memory.content
+    contents["bytes"] = len(content)
+    frame = b"".join(content[offset : offset + length] for offset, length in gaps(contents, begin))
     contents["superblock"], contents["frame"] = frame[:SUPERBLOCK].hex(), zlib.crc32(frame[SUPERBLOCK:])
-    for name, place in contents["data"].items():
-        place[0] = offsets[name]
-    return b"".join([seal_of(contents, begin), *pieces])
+    content[:begin] = seal_of(contents, begin)
+    return content
 
 
-def _make_room(file, name, array):
-    """Give an array its place in the file, 0 where it holds nothing."""
+class _Memory(io.RawIOBase):
+    """A file in memory, for HDF5 to write what it must and for us to put the values between."""
+
+    def __init__(self):
+        self.content, self.at = bytearray(), 0
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.at = offset + (0, self.at, len(self.content))[whence]
+        return self.at
+
+    def tell(self):
+        return self.at
+
+    def readinto(self, buffer):
+        found = self.content[self.at : self.at + len(buffer)]
+        buffer[: len(found)] = found
+        self.at += len(found)
+        return len(found)
+
+    def write(self, data):
+        self.put(self.at, data)
+        self.at += len(data)
+        return len(data)
+
+    def truncate(self, size):
+        self.content += bytes(max(0, size - len(self.content)))
+        del self.content[size:]
+        return size
+
+    def put(self, offset, data):
+        """Write bytes at a place; at the end they are added without a copy in between."""
+        if offset >= len(self.content):
+            self.content += bytes(offset - len(self.content))
+            self.content += data
+        else:
+            self.content[offset : offset + len(data)] = data
+
+
+def _put(file, memory, name, array):
+    """Let HDF5 make room for an array, and put its values there; what the seal says of it."""
+    half = array.dtype == np.float32 and fits_half(array)
+    dtype = np.dtype("<f2") if half else array.dtype.newbyteorder("<")
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    made = file.create_dataset(name, array.shape, array.dtype, track_times=False, dcpl=plan)
-    return (made.id.get_offset() or 0) if array.size else 0
+    made = file.create_dataset(name, array.shape, dtype, track_times=False, dcpl=plan)
+    offset, checksum = 0, 0
+    if array.size:
+        offset = at = made.id.get_offset()
+        for lo in range(0, len(array), ROWS):
+            rows = np.ascontiguousarray(array[lo : lo + ROWS])
+            stored = memoryview(as_half(rows) if half else rows.astype(dtype, copy=False)).cast("B")
+            checksum = zlib.crc32(stored, checksum)
+            memory.put(at, stored)
+            at += len(stored)
+    return [offset, dtype.str, array.shape, checksum]
 
 
 def first_not_finite(features: np.ndarray):
@@ -91,25 +138,35 @@ def first_not_finite(features: np.ndarray):
 
 
 def compact(features: np.ndarray) -> np.ndarray:
-    """The features (n, D) as float16, or as they are where float16 would overflow or lose them.
+    """The features (n, D) as float16, or as they are where float16 would overflow or lose them."""
+    return as_half(features) if fits_half(features) else features
+
+
+def as_half(features: np.ndarray) -> np.ndarray:
+    """As float16, rounded as numpy does, in a fraction of the time."""
+    half = np.empty(features.shape, np.float16)
+    own = np.require(features, requirements=["C", "W"])  # torch warns of arrays that cannot be written
+    convert(own, half)
+    return half
+
+
+def fits_half(features: np.ndarray) -> bool:
+    """Whether float16 keeps the features (n, D): it does not overflow, and its rounding is small.
 
     float16 keeps 11 bits. Where a feature's mean is far above its spread over the samples (residual streams
     have such channels), rounding can erase the spread, which is all a probe sees; hence the test is per
     column.
     """
-    if not len(features):
-        return features.astype(np.float16)
-    own = features if features.flags.writeable else features.copy()  # torch warns of arrays that are not
-    half = torch.from_numpy(np.ascontiguousarray(own)).half().numpy()  # as numpy rounds, and faster
-    doubtful = ~_surely_fine(features)
-    if not doubtful.any():
-        return half
+    if not features.size:
+        return True
+    exact = features[:, ~_surely_fine(features)]
+    with np.errstate(over="ignore"):
+        half = exact.astype(np.float16)
     if not np.isfinite(half).all():
-        return features
-    exact = features[:, doubtful]
-    rounding = (half[:, doubtful] - exact).std(axis=0, dtype=np.float64)
+        return False
+    rounding = (half - exact).std(axis=0, dtype=np.float64)
     spread = exact.std(axis=0, dtype=np.float64)
-    return half if (rounding <= ROUNDING_SHARE * spread).all() else features
+    return bool((rounding <= ROUNDING_SHARE * spread).all())
 
 
 def _surely_fine(features):

@@ -33,6 +33,7 @@ HEAD = len(MAGIC) + 64 + 10
 SUPERBLOCK = 48  # bytes of HDF5's first block; a program that writes marks it while it has the file open
 FLAGS, CHECKSUM = slice(11, 12), slice(44, 48)  # where in it the mark is, and what changes with it
 BLOCK_BYTES = 2**18  # read, checked and converted together: they stay in the processor's cache
+ONE_THREAD = 2**15 - 1  # torch shares out what has more elements
 AGAIN = "delete that file and run the extraction again: what is complete is kept"
 
 
@@ -80,7 +81,7 @@ class Sealed:
     def check_frame(self, stream):
         """All bytes but those of the arrays."""
         self.check_size(stream)
-        frame = b"".join(_at(stream, *gap) for gap in _gaps(self.contents, len(self.seal)))
+        frame = b"".join(_at(stream, *gap) for gap in gaps(self.contents, len(self.seal)))
         found, expected = frame[:SUPERBLOCK], bytes.fromhex(self.contents["superblock"])
         if _marked(found, expected):
             raise CacheError(
@@ -105,8 +106,8 @@ class Sealed:
             block = part if buffer is None else buffer[: len(part)]
             _fill(stream, memoryview(block).cast("B"))
             found = zlib.crc32(block, found)
-            if block is not part:  # several times as fast as numpy, and exact
-                torch.from_numpy(part).copy_(torch.from_numpy(block))
+            if block is not part:
+                convert(block, part)
         if found != checksum:
             raise CacheError(f"{self.path} is damaged: a checksum of {name} does not hold; {AGAIN}")
 
@@ -148,6 +149,16 @@ def sealed(stream, path) -> Sealed:
     return Sealed(Path(path).absolute(), digest, json.loads(seal[HEAD:]), seal)
 
 
+def convert(source, target):
+    """Copy a contiguous array into one of another number format: as numpy does, at several times its rate.
+
+    In pieces that torch gives to one thread: two would wait for each other on cores that are busy otherwise.
+    """
+    source, target = torch.from_numpy(source).view(-1), torch.from_numpy(target).view(-1)
+    for lo in range(0, len(source), ONE_THREAD):
+        target[lo : lo + ONE_THREAD] = source[lo : lo + ONE_THREAD]
+
+
 def length_of(contents) -> int:
     """The length of a seal of such contents."""
     length = LEAST
@@ -166,7 +177,7 @@ def _json(contents):
     return json.dumps(contents, sort_keys=True).encode()
 
 
-def _gaps(contents, begin):
+def gaps(contents, begin):
     """Yield (offset, length) of all that lies between the arrays."""
     arrays = [
         (offset, prod(shape) * np.dtype(dtype).itemsize)

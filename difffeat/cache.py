@@ -35,7 +35,7 @@ import numpy as np
 
 from difffeat import __version__
 from difffeat._files import write_whole
-from difffeat._hdf5 import SCHEMA, compact, first_not_finite, image, reading
+from difffeat._hdf5 import SCHEMA, first_not_finite, image, reading
 from difffeat._sealed import AGAIN, CacheError, Sealed, opened
 
 __all__ = [
@@ -283,12 +283,17 @@ def write_shard(
     OSError
         If the file cannot be written, a full disk for one; nothing is left under its name.
     """
-    arrays = {"index": np.asarray(ids, dtype=np.int64)}
+    about = {"provenance": dict(provenance), "environment": environment(), "skipped": list(skipped)}
+    arrays = _arrays(np.asarray(ids, dtype=np.int64), points)
+    return write_whole(path, image(arrays, about, ["index", *_point_names(provenance)]))
+
+
+def _arrays(ids, points):
+    """Yield (name, array) of what a shard holds."""
+    yield "index", ids
     for block, timestep, features in points:
         _check_finite(features, ids, block, timestep)
-        arrays[_point_name(block, timestep)] = compact(features)
-    about = {"provenance": dict(provenance), "environment": environment(), "skipped": list(skipped)}
-    return write_whole(path, image(arrays, about))
+        yield _point_name(block, timestep), features
 
 
 def write_view(folder, split_name: str) -> Path:
@@ -331,7 +336,7 @@ def _view_image(folder, split_name):
         "sources": [_source_entry(file) for file in files],
     }
     ids = np.concatenate([ids for _, ids in headers])
-    return image({"index": ids}, about, lambda view: _link(view, files, common))
+    return image([("index", ids)], about, ["index"], lambda view: _link(view, files, common))
 
 
 def _header(shard: Path):
