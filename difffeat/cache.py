@@ -12,6 +12,8 @@ Letters: N samples in a split, n samples in a shard, D width, P points of a (blo
 | attribute provenance | | JSON | what decides the features: model, inputs, points, noise, pooling |
 | attribute environment | | JSON | what made them: versions, commit |
 | attribute skipped | | JSON | ids and files of images that could not be decoded |
+| attribute file (not in the view) | | JSON | the shard's own name, which says which samples it holds |
+| attribute sources (in the view only) | | JSON | names, sizes and seals of the shards |
 
 A file that exists under its name is complete: it is built in memory, written under another name, flushed to
 the disk and renamed. No time is put into it, so the same run gives the same bytes.
@@ -284,6 +286,7 @@ def write_shard(
         If the file cannot be written, a full disk for one; nothing is left under its name.
     """
     about = {"provenance": dict(provenance), "environment": environment(), "skipped": list(skipped)}
+    about["file"] = Path(path).name
     arrays = _arrays(np.asarray(ids, dtype=np.int64), points)
     return write_whole(path, image(arrays, about, ["index", *_point_names(provenance)]))
 
@@ -343,6 +346,9 @@ def _header(shard: Path):
     """(seal, sample ids) of a shard, all of it checked but its features."""
     with reading(shard) as (stream, file):
         file.check_frame(stream)
+        written = file.contents.get("file", shard.name)
+        if written != shard.name:
+            raise CacheError(f"{shard} was written as {written}: give it that name again, or {AGAIN}")
         return file, file.ids(stream)
 
 

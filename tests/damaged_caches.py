@@ -152,6 +152,12 @@ class Damage:
 KINDS = [name for name in vars(Damage) if not name.startswith("_")]
 
 
+def damages(*names):
+    """(kind, file) of all damage that makes sense."""
+    of_shards = ("replaced", "overwritten")
+    return [(kind, name) for kind in KINDS for name in names if name != VIEW or kind not in of_shards]
+
+
 def damage(folder, kind, name, random):
     """Damage the file of this name."""
     others = [shard for shard in SHARDS if shard != name]
@@ -195,6 +201,8 @@ def tried(folder, whole, kind, name, random, late=False):
     end, said = outcome(folder, opened)
     if changed and end == "right":
         end, said = "silent", f"verify passes {kind} {name}"
+    if end == "clear" and kind not in ("swapped", "overwritten") and name not in said:
+        end = "raw"  # it names another file
     restore(folder, whole)
     return end, said
 
@@ -230,8 +238,7 @@ def apart(call):
 
 def cases(count):
     """Yield (kind, file, whether damaged only after opening), each equally often, `count` or a few more."""
-    every = [(kind, name, late) for kind in KINDS for name in (SHARDS[1], VIEW) for late in (False, True)]
-    every = [case for case in every if case[1] != VIEW or case[0] not in ("replaced", "overwritten")]
+    every = [(*case, late) for case in damages(SHARDS[1], VIEW) for late in (False, True)]
     for _ in range(-(-count // len(every))):
         yield from every
 

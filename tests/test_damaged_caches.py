@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from damaged_caches import KINDS, SHARDS, VIEW
 
+from difffeat import cache
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
@@ -15,11 +17,8 @@ def small(tmp_path_factory):
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before open", "after open"])
-@pytest.mark.parametrize("name", [SHARDS[0], SHARDS[1], VIEW])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "name"), damaged_caches.damages(SHARDS[0], SHARDS[1], VIEW))
 def test_damage_is_named_or_harmless(small, kind, name, late):
-    if name == VIEW and kind in ("replaced", "overwritten"):
-        pytest.skip("of shards only")
     for seed in range(5):
         random = np.random.default_rng([seed, KINDS.index(kind)])
         end, said = damaged_caches.tried(*small, kind, name, random, late)
@@ -42,3 +41,20 @@ def test_every_byte_of_a_seal_is_looked_at(small):
         end, said = damaged_caches.outcome(folder)
         damaged_caches.restore(folder, whole)
         assert end == "clear", (byte, said)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_view_is_not_written_over_damage_or_does_not_hide_it(small, kind):
+    folder, whole = small
+    for seed in range(4):
+        damaged_caches.damage(folder, kind, SHARDS[1], np.random.default_rng([seed, 1]))
+        try:
+            cache.attributes(folder / SHARDS[0])
+            cache.missing(folder / VIEW)
+            cache.view_is_current(folder, "val")
+            cache.write_view(folder, "val")
+            end, said = damaged_caches.outcome(folder)
+        except cache.CacheError as error:
+            end, said = "clear", str(error)
+        damaged_caches.restore(folder, whole)
+        assert end in (("silent",) if kind == "replaced" else ("right", "clear")), said
