@@ -18,7 +18,7 @@ SCHEMA = 2
 FORMAT = ("v110", "v110")  # the oldest HDF5 that knows virtual data sets; it puts checksums on its metadata
 # Rounding to float16 may add to a feature at most this share of its own spread over the samples.
 ROUNDING_SHARE = 0.01
-ROWS = 128  # looked at together, in the processor's cache
+TOGETHER = 2**16  # values looked at or converted at once, in the processor's cache
 
 
 @contextmanager
@@ -112,20 +112,60 @@ def _put(file, memory, name, array):
     """Let HDF5 make room for an array, and put its values there; what the seal says of it."""
     half = array.dtype == np.float32 and fits_half(array)
     dtype = np.dtype("<f2") if half else array.dtype.newbyteorder("<")
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    made = file.create_dataset(name, array.shape, dtype, track_times=False, dcpl=plan)
+    made = _create(file, name, array.shape, dtype, _plan(early=True))
     offset, checksum = 0, 0
     if array.size:
-        offset = at = made.id.get_offset()
-        for lo in range(0, len(array), ROWS):
-            rows = np.ascontiguousarray(array[lo : lo + ROWS])
+        offset = at = made.get_offset()
+        together = _rows(array)
+        for lo in range(0, len(array), together):
+            rows = np.ascontiguousarray(array[lo : lo + together])
             stored = memoryview(as_half(rows) if half else rows.astype(dtype, copy=False)).cast("B")
             checksum = zlib.crc32(stored, checksum)
             memory.put(at, stored)
             at += len(stored)
     return [offset, dtype.str, array.shape, checksum]
+
+
+def put_links(file, name, dtype, links):
+    """A virtual data set over arrays (rows, D) of other files; NaN, not zero, where one of them is missing.
+
+    Parameters
+    ----------
+    links : sequence of (file as seen from this one, shape of its array of the same name)
+    """
+    samples, width = sum(rows for _, (rows, _) in links), links[0][1][1]
+    plan, row = _plan(), 0
+    plan.set_fill_value(np.array(np.nan, dtype))
+    for source, (rows, _) in links:
+        if rows:
+            place = h5py.h5s.create_simple((samples, width))
+            place.select_hyperslab((row, 0), (rows, width))
+            plan.set_virtual(place, source.encode(), name.encode(), h5py.h5s.create_simple((rows, width)))
+        row += rows
+    _create(file, name, (samples, width), np.dtype(dtype), plan)
+
+
+def _plan(early=False):
+    """How a data set is made: without times, and with `early` with room for values that we write."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_obj_track_times(False)
+    if early:
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return plan
+
+
+def _create(file, name, shape, dtype, plan):
+    """A data set, with the groups in its name; a third of the time that h5py's upper half takes."""
+    parents = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    parents.set_create_intermediate_group(True)
+    kind, space = h5py.h5t.py_create(dtype), h5py.h5s.create_simple(shape)
+    return h5py.h5d.create(file.id, name.encode(), kind, space, plan, parents)
+
+
+def _rows(array):
+    """How many rows to look at together."""
+    return max(1, TOGETHER * len(array) // max(1, array.size))
 
 
 def first_not_finite(features: np.ndarray):
@@ -159,7 +199,10 @@ def fits_half(features: np.ndarray) -> bool:
     """
     if not features.size:
         return True
-    exact = features[:, ~_surely_fine(features)]
+    doubtful = ~_surely_fine(features)
+    if not doubtful.any():
+        return True
+    exact = features[:, doubtful]
     with np.errstate(over="ignore"):
         half = exact.astype(np.float16)
     if not np.isfinite(half).all():
@@ -179,8 +222,9 @@ def _surely_fine(features):
     low, high = first.copy(), first.copy()
     sums, squares = np.zeros((2, features.shape[1]))
     with np.errstate(all="ignore"):
-        for lo in range(0, len(features), ROWS):
-            rows = features[lo : lo + ROWS]
+        together = _rows(features)
+        for lo in range(0, len(features), together):
+            rows = features[lo : lo + together]
             np.minimum(low, rows.min(axis=0), out=low)
             np.maximum(high, rows.max(axis=0), out=high)
             away = rows - first

@@ -154,9 +154,10 @@ def convert(source, target):
 
     In pieces that torch gives to one thread: two would wait for each other on cores that are busy otherwise.
     """
-    source, target = torch.from_numpy(source).view(-1), torch.from_numpy(target).view(-1)
+    source, target = source.reshape(-1), target.reshape(-1)
     for lo in range(0, len(source), ONE_THREAD):
-        target[lo : lo + ONE_THREAD] = source[lo : lo + ONE_THREAD]
+        part = slice(lo, lo + ONE_THREAD)
+        torch.from_numpy(target[part]).copy_(torch.from_numpy(source[part]))
 
 
 def length_of(contents) -> int:

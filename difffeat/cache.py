@@ -32,12 +32,11 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from difffeat import __version__
 from difffeat._files import write_whole
-from difffeat._hdf5 import SCHEMA, first_not_finite, image, reading
+from difffeat._hdf5 import SCHEMA, first_not_finite, image, put_links, reading
 from difffeat._sealed import AGAIN, CacheError, Sealed, opened
 
 __all__ = [
@@ -371,19 +370,10 @@ def _source_entry(file: Sealed):
 
 
 def _link(view, files, provenance):
-    """A virtual data set over each point of all shards; NaN, not zero, where a shard is missing."""
+    """A virtual data set over each point of all shards."""
     for name in _point_names(provenance):
-        shapes = [file.shape(name) for file in files]
         dtype = np.result_type(*[np.dtype(file.contents["data"][name][1]) for file in files])
-        layout = h5py.VirtualLayout((sum(rows for rows, _ in shapes), shapes[0][1]), dtype=dtype)
-        row = 0
-        for file, shape in zip(files, shapes, strict=True):
-            if shape[0]:
-                source = h5py.VirtualSource(_source_entry(file)["file"], name, shape)
-                layout[row : row + shape[0]] = source
-            row += shape[0]
-        layout.dcpl.set_obj_track_times(False)  # h5py leaves this out for virtual data sets alone
-        view.create_virtual_dataset(name, layout, fillvalue=np.nan)
+        put_links(view, name, dtype, [(_source_entry(file)["file"], file.shape(name)) for file in files])
 
 
 def _source(shard, source, expected, ids) -> Sealed:
