@@ -12,36 +12,32 @@ Letters: N samples in a split, n samples in a shard, D width, P points of a (blo
 | attribute provenance | | JSON | what decides the features: model, inputs, points, noise, pooling |
 | attribute environment | | JSON | what made them: versions, commit |
 | attribute skipped | | JSON | ids and files of images that could not be decoded |
+| attribute file (not in the view) | | JSON | the shard's own name, which says which samples it holds |
+| attribute sources (in the view only) | | JSON | names, sizes and seals of the shards |
 
 A file that exists under its name is complete: it is built in memory, written under another name, flushed to
 the disk and renamed. No time is put into it, so the same run gives the same bytes.
+
+Every file begins with a seal that repeats the attributes and has checksums of all else (`_sealed.py`). What
+is read here is read through it, from the shards themselves: HDF5 is for other programs, which find all points
+as virtual data sets in the view. Call `verify` before they read, for HDF5 itself checks no values.
 """
 
 from __future__ import annotations
 
-import io
+import functools
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from difffeat import __version__
 from difffeat._files import write_whole
-from difffeat._hdf5 import (
-    AGAIN,
-    FORMAT,
-    SCHEMA,
-    CacheError,
-    attribute,
-    compact,
-    reading,
-    write_attributes,
-    write_rows,
-)
+from difffeat._hdf5 import SCHEMA, first_not_finite, image, put_links, reading
+from difffeat._sealed import AGAIN, CacheError, Sealed, opened
 
 __all__ = [
     "SCHEMA",
@@ -54,6 +50,7 @@ __all__ = [
     "open",
     "shard_path",
     "verify",
+    "view_is_current",
     "view_path",
     "write_shard",
     "write_view",
@@ -71,6 +68,7 @@ class Features:
     blocks, timesteps : tuples of int, the points that can be read
     provenance, environment : dicts, what decided the features and what made them
     skipped : tuple of (id, file name), images that could not be decoded and are not among `ids`
+    shards : tuple of Sealed, the files that were checked, in order; reads go to no others
     """
 
     path: Path
@@ -80,6 +78,7 @@ class Features:
     provenance: dict
     environment: dict
     skipped: tuple[tuple[int, str], ...]
+    shards: tuple[Sealed, ...] = field(repr=False)
 
     def __len__(self):
         return len(self.ids)
@@ -92,16 +91,11 @@ class Features:
         ValueError
             If the cache does not hold this block or timestep; the message lists those it holds.
         CacheError
-            If a shard has gone or its bytes have changed since the cache was opened.
+            If a shard has gone, was replaced or damaged since the cache was opened, or its bytes do not
+            agree with their checksum.
         """
         self._check_points([block], [timestep])
-        with reading(self.path) as view:
-            features = view[_point_name(block, timestep)].astype(np.float32)[:]
-        if np.isnan(
-            features
-        ).any():  # extraction refuses NaN, so this is the fill value of a source that is gone
-            raise CacheError(f"a shard of {self.path} has gone since it was opened; run the extraction again")
-        return features
+        return self._read([_point_name(block, timestep)])[0]
 
     def grid(self, blocks: Sequence[int] | None = None, timesteps: Sequence[int] | None = None) -> np.ndarray:
         """Features of blocks x timesteps (default all), float32 (P, N, D).
@@ -112,18 +106,29 @@ class Features:
         narrowed = self.select(
             self.blocks if blocks is None else blocks, self.timesteps if timesteps is None else timesteps
         )
-        points = [(block, timestep) for timestep in narrowed.timesteps for block in narrowed.blocks]
-        first = self.read(*points[0])
-        grid = np.empty((len(points), *first.shape), dtype=np.float32)
-        grid[0] = first
-        for place, point in enumerate(points[1:], start=1):
-            grid[place] = self.read(*point)
-        return grid
+        return self._read(
+            [_point_name(block, timestep) for timestep in narrowed.timesteps for block in narrowed.blocks]
+        )
 
     def select(self, blocks: Sequence[int], timesteps: Sequence[int]) -> Features:
         """The same features, narrowed to some of the points."""
         self._check_points(blocks, timesteps)
         return replace(self, blocks=tuple(blocks), timesteps=tuple(timesteps))
+
+    def _read(self, names):
+        """Points by name, float32 (P, N, D): from each shard those rows, in the open file that is checked."""
+        features = np.empty((len(names), len(self), self.shards[0].shape(names[0])[1]), np.float32)
+        row = 0
+        for shard in self.shards:
+            if not shard.path.is_file():
+                raise CacheError(f"{shard.path} has gone since it was opened; run the extraction again")
+            rows = slice(row, row + shard.shape("index")[0])
+            with opened(shard.path) as stream:
+                shard.check_same(stream)
+                for place, name in enumerate(names):
+                    shard.read_into(stream, name, features[place, rows])
+            row = rows.stop
+        return features
 
     def _check_points(self, blocks, timesteps):
         for what, asked, held in (("block", blocks, self.blocks), ("timestep", timesteps, self.timesteps)):
@@ -139,8 +144,8 @@ class Features:
 def open(path, *, expected: Mapping | None = None) -> Features:
     """Open a view after checking that every shard is there and belongs to it.
 
-    Looks at names, sizes, sample ids and provenance, not at every byte: `verify` does that, and HDF5 itself
-    checks each chunk it reads.
+    Looks at names, sizes, seals, sample ids and provenance, not at the features: each read checks those that
+    it returns, and `verify` all of them.
 
     Parameters
     ----------
@@ -150,17 +155,19 @@ def open(path, *, expected: Mapping | None = None) -> Features:
     Raises
     ------
     CacheError
-        If the view or a shard is missing, truncated, of another run or another schema, or not as `expected`.
+        If the view or a shard is missing, damaged, in use by a program that writes, of another run or another
+        schema, or not as `expected`.
     """
     path = Path(path)
-    with reading(path) as view:
-        found = {name: attribute(view, name) for name in ("provenance", "environment", "skipped", "sources")}
-        ids = view["index"][:]
+    view, ids = _view(path)
+    found = view.contents
     check_provenance(path, expected or {}, found["provenance"])
-    row = 0
+    shards, row = [], 0
     for source in found["sources"]:
-        _check_source(
-            path.parent / source["file"], source, found["provenance"], ids[row : row + source["rows"]]
+        shards.append(
+            _source(
+                path.parent / source["file"], source, found["provenance"], ids[row : row + source["rows"]]
+            )
         )
         row += source["rows"]
     return Features(
@@ -171,43 +178,43 @@ def open(path, *, expected: Mapping | None = None) -> Features:
         provenance=found["provenance"],
         environment=found["environment"],
         skipped=tuple((sample, name) for sample, name in found["skipped"]),
+        shards=tuple(shards),
     )
 
 
 def verify(path) -> Features:
-    """Open a view and read every byte of every shard against its checksums; returns the features.
+    """Open a view and hold every byte of every shard against its checksums, as reading does; returns the
+    features.
 
     Raises
     ------
     CacheError
-        As `open`, and if a checksum does not hold, a point is missing or has another length, or a value is
-        not finite.
+        As `open`, and if a checksum does not hold or a value is not finite.
     """
     features = open(path)
-    with reading(features.path) as view:
-        sources = attribute(view, "sources")
-    for source in sources:
-        shard = features.path.parent / source["file"]
-        with reading(shard) as file:
-            for name in _point_names(features.provenance):
-                if name not in file or len(file[name]) != source["rows"]:
-                    raise CacheError(f"{shard} has no {name} of {source['rows']} rows; {AGAIN}")
-                if not np.isfinite(file[name][:]).all():
-                    raise CacheError(f"{shard} holds values in {name} that are not finite; {AGAIN}")
+    for shard in features.shards:
+        names = _point_names(features.provenance)
+        rows = np.empty(shard.shape(names[0]), np.float32)
+        with opened(shard.path) as stream:
+            shard.check_same(stream)
+            for name in names:
+                shard.read_into(stream, name, rows)
+                if first_not_finite(rows):
+                    raise CacheError(f"{shard.path} holds values in {name} that are not finite; {AGAIN}")
     return features
 
 
 def attributes(path) -> dict:
-    """Provenance, environment and skipped images of a shard or view, read without any other check."""
-    with reading(Path(path)) as file:
-        return {name: attribute(file, name) for name in ("provenance", "environment", "skipped")}
+    """Provenance, environment and skipped images of a shard or view, read without looking at the rest."""
+    with reading(Path(path)) as (_, file):
+        return {name: file.contents[name] for name in ("provenance", "environment", "skipped")}
 
 
 def missing(path) -> list[Path]:
     """The shards that a view names and that are not there."""
     path = Path(path)
-    with reading(path) as view:
-        shards = [path.parent / source["file"] for source in attribute(view, "sources")]
+    view, _ = _view(path)
+    shards = [path.parent / source["file"] for source in view.contents["sources"]]
     return [shard for shard in shards if not shard.is_file()]
 
 
@@ -230,6 +237,11 @@ def check_provenance(path, expected: Mapping, found: Mapping) -> None:
 
 def environment() -> dict:
     """The commit of this package where there is one, and the versions of what decides the numbers."""
+    return dict(_environment())
+
+
+@functools.cache
+def _environment():
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
@@ -272,14 +284,18 @@ def write_shard(
     OSError
         If the file cannot be written, a full disk for one; nothing is left under its name.
     """
-    image = io.BytesIO()
-    with h5py.File(image, "w", libver=FORMAT) as file:
-        write_attributes(file, provenance=provenance, environment=environment(), skipped=list(skipped))
-        write_rows(file, "index", np.asarray(ids, dtype=np.int64))
-        for block, timestep, features in points:
-            _check_finite(features, ids, block, timestep)
-            write_rows(file, _point_name(block, timestep), compact(features))
-    return write_whole(path, image.getbuffer())
+    about = {"provenance": dict(provenance), "environment": environment(), "skipped": list(skipped)}
+    about["file"] = Path(path).name
+    arrays = _arrays(np.asarray(ids, dtype=np.int64), points)
+    return write_whole(path, image(arrays, about, ["index", *_point_names(provenance)]))
+
+
+def _arrays(ids, points):
+    """Yield (name, array) of what a shard holds."""
+    yield "index", ids
+    for block, timestep, features in points:
+        _check_finite(features, ids, block, timestep)
+        yield _point_name(block, timestep), features
 
 
 def write_view(folder, split_name: str) -> Path:
@@ -290,56 +306,78 @@ def write_view(folder, split_name: str) -> Path:
     CacheError
         If the shards do not cover the split exactly once, or are not of one run.
     """
+    return write_whole(view_path(folder, split_name), _view_image(folder, split_name))
+
+
+def view_is_current(folder, split_name: str) -> bool:
+    """Whether the view is there and has every byte that `write_view` would write. Raises as that does."""
+    path, content = view_path(folder, split_name), _view_image(folder, split_name)
+    if not path.is_file():
+        return False
+    with opened(path) as stream:
+        return stream.read() == content
+
+
+def _view_image(folder, split_name):
     path = view_path(folder, split_name)
     shards = sorted((Path(folder) / split_name).glob("*.h5"))
     headers = [_header(shard) for shard in shards]
     if not headers:
         raise CacheError(f"there are no shards of {split_name!r} in {folder}; run the extraction first")
-    common = headers[0]["provenance"]
-    for shard, header in zip(shards, headers, strict=True):
-        check_provenance(shard, common, header["provenance"])
+    contents = [file.contents for file, _ in headers]
+    common = contents[0]["provenance"]
+    for shard, content in zip(shards, contents, strict=True):
+        check_provenance(shard, common, content["provenance"])
     _check_cover(path, shards, common["samples"])
-    image = io.BytesIO()
-    with h5py.File(image, "w", libver=FORMAT) as view:
-        write_attributes(
-            view,
-            provenance=common,
-            environment=headers[0]["environment"],
-            skipped=[entry for header in headers for entry in header["skipped"]],
-            sources=[header["source"] for header in headers],
+    files = [file for file, _ in headers]
+    _check_points_of(files, common)
+    about = {
+        "provenance": common,
+        "environment": contents[0]["environment"],
+        "skipped": [entry for content in contents for entry in content["skipped"]],
+        "sources": [_source_entry(file) for file in files],
+    }
+    ids = np.concatenate([ids for _, ids in headers])
+    return image([("index", ids)], about, ["index"], lambda view: _link(view, files, common))
+
+
+def _header(shard: Path):
+    """(seal, sample ids) of a shard, all of it checked but its features."""
+    with reading(shard) as (stream, file):
+        file.check_frame(stream)
+        written = file.contents.get("file", shard.name)
+        if written != shard.name:
+            raise CacheError(f"{shard} was written as {written}: give it that name again, or {AGAIN}")
+        return file, file.ids(stream)
+
+
+def _view(path: Path):
+    """(seal, sample ids) of a view, all of it checked."""
+    view, ids = _header(path)
+    if "sources" not in view.contents:
+        raise CacheError(
+            f"{path} is a shard, not a view: name the view, which lies beside the folder of the shards; if "
+            f"this is its name, {AGAIN}"
         )
-        write_rows(view, "index", np.concatenate([header["ids"] for header in headers]))
-        for name in _point_names(common):
-            _link(view, name, headers)
-    return write_whole(path, image.getbuffer())
+    return view, ids
 
 
-def _header(shard: Path) -> dict:
-    """What a view needs to know of a shard."""
-    header = attributes(shard)
-    with reading(shard) as file:
-        points = {name: (file[name].shape, file[name].dtype) for name in _point_names(header["provenance"])}
-        ids = file["index"][:]
-    source = {"file": f"{shard.parent.name}/{shard.name}", "rows": len(ids), "bytes": shard.stat().st_size}
-    return header | {"ids": ids, "points": points, "source": source}
+def _source_entry(file: Sealed):
+    """How a view names a shard."""
+    name = f"{file.path.parent.name}/{file.path.name}"
+    rows = file.shape("index")[0]
+    return {"file": name, "rows": rows, "bytes": file.contents["bytes"], "seal": file.digest}
 
 
-def _link(view, name, headers):
-    """A virtual data set over the same point of all shards; NaN, not zero, where a shard is missing."""
-    points = [header["points"][name] for header in headers]
-    samples = sum(shape[0] for shape, _ in points)
-    dtype = np.result_type(*[dtype for _, dtype in points])
-    layout = h5py.VirtualLayout((samples, points[0][0][1]), dtype=dtype)
-    row = 0
-    for header, (shape, _) in zip(headers, points, strict=True):
-        if shape[0]:
-            layout[row : row + shape[0]] = h5py.VirtualSource(header["source"]["file"], name, shape)
-        row += shape[0]
-    layout.dcpl.set_obj_track_times(False)  # h5py leaves this out for virtual data sets alone
-    view.create_virtual_dataset(name, layout, fillvalue=np.nan)
+def _link(view, files, provenance):
+    """A virtual data set over each point of all shards."""
+    for name in _point_names(provenance):
+        dtype = np.result_type(*[np.dtype(file.contents["data"][name][1]) for file in files])
+        put_links(view, name, dtype, [(_source_entry(file)["file"], file.shape(name)) for file in files])
 
 
-def _check_source(shard, source, expected, ids):
+def _source(shard, source, expected, ids) -> Sealed:
+    """The shard that a view names, checked to be that one."""
     if not shard.is_file():
         raise CacheError(f"shard {shard} is missing; run the extraction again: it makes what is not there")
     size = shard.stat().st_size
@@ -347,10 +385,25 @@ def _check_source(shard, source, expected, ids):
         raise CacheError(
             f"{shard} is truncated or replaced: expected {source['bytes']} bytes, found {size}; {AGAIN}"
         )
-    with reading(shard) as file:
-        check_provenance(shard, expected, attribute(file, "provenance"))
-        if not np.array_equal(file["index"][:], ids):
-            raise CacheError(f"{shard} holds other sample ids than its view says; {AGAIN}")
+    file, found = _header(shard)
+    check_provenance(shard, expected, file.contents["provenance"])
+    if not np.array_equal(found, ids):
+        raise CacheError(f"{shard} holds other sample ids than its view says; {AGAIN}")
+    if file.digest != source["seal"]:
+        raise CacheError(f"{shard} was replaced after the view {shard.parent}.h5 was written; {AGAIN}")
+    _check_points_of([file], expected)
+    return file
+
+
+def _check_points_of(files, provenance):
+    """Every file must hold every point, for all its samples, as wide as the others."""
+    names = _point_names(provenance)
+    width = (files[0].shape(names[0]) or (0, 0))[1]
+    for file in files:
+        rows = file.shape("index")[0]
+        for name in names:
+            if file.shape(name) != (rows, width):
+                raise CacheError(f"{file.path} has no {name} of {rows} rows and {width} columns; {AGAIN}")
 
 
 def _check_cover(path, shards, samples):
@@ -371,11 +424,12 @@ def _check_cover(path, shards, samples):
 
 
 def _check_finite(features, ids, block, timestep):
-    bad = ~np.isfinite(features).all(axis=1)
-    if bad.any():
+    bad = first_not_finite(features)
+    if bad:
+        count, first = bad
         raise ValueError(
-            f"features of block {block} at timestep {timestep} are not finite for {bad.sum()} samples, "
-            f"the first is id {ids[bad.argmax()]}; check the weights and the number format of the model"
+            f"features of block {block} at timestep {timestep} are not finite for {count} samples, "
+            f"the first is id {ids[first]}; check the weights and the number format of the model"
         )
 
 

@@ -163,7 +163,7 @@ def extract(
         ) from None
     if skipped:
         _refuse_or_warn(skipped, split, on_broken)
-    if all(path.is_file() for path in paths):
+    if all(path.is_file() for path in paths) and not cache.view_is_current(folder, split.name):
         with only_writer(cache.view_path(folder, split.name)):
             cache.write_view(folder, split.name)
     return paths[share]
@@ -243,15 +243,20 @@ class _Run:
 
     def complete(self, path: Path, rows: range) -> list:
         """Write the shard of these rows unless it is there; returns the images left out."""
-        with only_writer(path):
-            if not path.is_file():
-                ids, latents, skipped = self._encode(rows)
-                points = self._points(ids, latents)
-                cache.write_shard(path, ids=ids, points=points, provenance=self.plan, skipped=skipped)
-                self.advance(len(skipped))
+        if not path.is_file():  # a complete cache may lie where no lock can be made
+            with only_writer(path):
+                self._write(path, rows)
         found = cache.attributes(path)
         cache.check_provenance(path, self.plan, found["provenance"])
         return found["skipped"]
+
+    def _write(self, path: Path, rows: range):
+        """Write the shard of these rows, unless somebody has meanwhile."""
+        if not path.is_file():
+            ids, latents, skipped = self._encode(rows)
+            points = self._points(ids, latents)
+            cache.write_shard(path, ids=ids, points=points, provenance=self.plan, skipped=skipped)
+            self.advance(len(skipped))
 
     def _encode(self, rows: range):
         """(ids, latents, skipped images) of the rows that can be read; latents are None if none can."""

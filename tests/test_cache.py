@@ -1,10 +1,13 @@
 import errno
 import json
+import os
 import time
+import zlib
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from difffeat import _files, _hdf5, cache
 from difffeat.cache import CacheError
@@ -95,10 +98,25 @@ def test_same_content_gives_the_same_bytes_at_another_time(tmp_path):
         assert shard.read_bytes() == (tmp_path / "second" / "val" / shard.name).read_bytes()
 
 
-def test_values_are_float16_and_rows_carry_checksums(tmp_path):
-    with h5py.File(write_shard(tmp_path, 0, 4)) as shard:
-        assert shard["b08/t0030"].dtype == np.float16
-        assert shard["b08/t0030"].fletcher32 and shard["index"].fletcher32
+def test_values_are_float16_in_one_piece_and_the_seal_has_their_checksum(tmp_path):
+    path = write_shard(tmp_path, 0, 4)
+    with h5py.File(path) as shard:
+        assert shard["b08/t0030"].dtype == np.float16 and shard["b08/t0030"].chunks is None
+        offset, size = shard["b08/t0030"].id.get_offset(), shard["b08/t0030"].id.get_storage_size()
+    with _hdf5.reading(path) as (_, file):
+        place = file.contents["data"]["b08/t0030"]
+    assert place == [offset, "<f2", [4, WIDTH], zlib.crc32(path.read_bytes()[offset : offset + size])]
+
+
+def test_other_programs_find_the_same_behind_the_seals(tmp_path):
+    with h5py.File(write_all(tmp_path)) as view:
+        for point, values in zip(POINTS, VALUES, strict=True):
+            assert np.array_equal(view["b{:02d}/t{:04d}".format(*point)][:], values)
+        assert np.array_equal(view["index"][:], IDS)
+        assert json.loads(view.attrs["provenance"]) == PROVENANCE
+        assert [source["rows"] for source in json.loads(view.attrs["sources"])] == [4, 4, 2]
+    with h5py.File(tmp_path / "val" / "00000004-00000008.h5") as shard:
+        assert json.loads(shard.attrs["provenance"]) == PROVENANCE
 
 
 def test_float32_where_float16_would_overflow(tmp_path):
@@ -125,6 +143,40 @@ def test_one_column_decides_the_precision(mean, spread, dtype):
     features = np.random.default_rng(1).normal(size=(50, WIDTH)).astype(np.float32)
     features[:, 2] = mean + spread * features[:, 2]
     assert _hdf5.compact(features).dtype == dtype
+
+
+def plainly_compact(features):
+    """The rule as it is stated: every column to the end, in float64."""
+    with np.errstate(over="ignore"):
+        half = features.astype(np.float16)
+    if not np.isfinite(half).all():
+        return features
+    rounding = (half - features).std(axis=0, dtype=np.float64)
+    return half if (rounding <= 0.01 * features.std(axis=0, dtype=np.float64)).all() else features
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_quick_way_to_a_precision_decides_as_the_rule_does(seed):
+    random = np.random.default_rng(seed)
+    shape = random.integers(1, 400), random.integers(1, 30)
+    features = random.normal(size=shape) * 10 ** random.uniform(-7, 2, size=shape[1])
+    features += random.choice([0, 0, 1], size=shape[1]) * 10 ** random.uniform(-3, 3)
+    features[random.integers(shape[0])] *= 10 ** random.uniform(0, 3)  # the first row, at times, is far off
+    features = features.astype(np.float32)
+    quick, plain = _hdf5.compact(features), plainly_compact(features)
+    assert quick.dtype == plain.dtype and np.array_equal(quick, plain)
+
+
+def test_every_float32_rounds_and_returns_as_numpy_has_it():
+    random = np.random.default_rng(0)
+    values = random.integers(0, 2**32, size=200_000, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    edges = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)  # all that are finite
+    values = np.concatenate([values[np.abs(values) < 65504], edges, -edges, (edges[:-1] + edges[1:]) / 2])
+    halves = values.astype(np.float16)
+    ours = torch.from_numpy(values).half().numpy()
+    assert np.array_equal(ours.view(np.uint16), halves.view(np.uint16))
+    back = torch.empty(len(halves)).copy_(torch.from_numpy(halves)).numpy()
+    assert np.array_equal(back.view(np.uint32), halves.astype(np.float32).view(np.uint32))
 
 
 def test_values_that_are_not_finite_are_refused_and_nothing_is_left(tmp_path):
@@ -195,7 +247,7 @@ def test_truncated_shard(tmp_path, share):
 def test_truncated_view(tmp_path):
     view = write_all(tmp_path)
     view.write_bytes(view.read_bytes()[:-100])
-    with pytest.raises(CacheError, match=r"val\.h5 .* is damaged or truncated .*; delete that file"):
+    with pytest.raises(CacheError, match=r"val\.h5 is damaged or truncated: .*; delete that file"):
         cache.open(view)
 
 
@@ -256,7 +308,9 @@ def test_cache_of_another_schema(tmp_path, monkeypatch):
 def test_file_of_somebody_else(tmp_path):
     with h5py.File(tmp_path / "val.h5", "w") as file:
         file["features"] = np.zeros(3)
-    with pytest.raises(CacheError, match="is not a features cache: it has no attribute 'provenance'"):
+    with pytest.raises(
+        CacheError, match="is not a features cache of this version, it has no seal; if it is of"
+    ):
         cache.open(tmp_path / "val.h5")
 
 
@@ -279,17 +333,13 @@ def test_view_needs_every_sample_once(tmp_path, edges, message):
         cache.write_view(tmp_path, "val")
 
 
-def test_verify_looks_for_every_point(tmp_path):
-    view = write_all(tmp_path)
-    shard = tmp_path / "val" / "00000004-00000008.h5"
-    with h5py.File(shard, "a") as file:
-        del file["b08/t0030"]
-    with h5py.File(view, "a") as file:
-        sources = json.loads(file.attrs["sources"])
-        sources[1]["bytes"] = shard.stat().st_size
-        file.attrs["sources"] = json.dumps(sources)
+def test_a_view_needs_every_point_in_every_shard(tmp_path):
+    write_all(tmp_path)
+    shard = cache.shard_path(tmp_path, "val", 4, 8)
+    points = [(block, timestep, VALUES[0, 4:8]) for block, timestep in POINTS if (block, timestep) != (8, 30)]
+    cache.write_shard(shard, ids=IDS[4:8], points=points, provenance=PROVENANCE)
     with pytest.raises(CacheError, match="has no b08/t0030 of 4 rows"):
-        cache.verify(view)
+        cache.write_view(tmp_path, "val")
 
 
 def test_writing_under_a_failing_disk_leaves_nothing(tmp_path, monkeypatch):
@@ -303,3 +353,89 @@ def test_writing_under_a_failing_disk_leaves_nothing(tmp_path, monkeypatch):
         write_shard(tmp_path, 0, 4)
     assert error.value.errno == errno.ENOSPC
     assert not list((tmp_path / "val").glob("*.h5")) and not list((tmp_path / "val").glob(".*.part"))
+
+
+def test_reads_go_to_the_files_that_were_checked_wherever_one_stands(tmp_path, monkeypatch):
+    """Neither a namesake in the working directory nor HDF5's own search path gives other numbers."""
+    write_all(tmp_path / "here")
+    write_all(tmp_path / "elsewhere", values=VALUES + 1)
+    monkeypatch.chdir(tmp_path / "here")
+    features = cache.open("val.h5")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HDF5_VDS_PREFIX", str(tmp_path / "elsewhere"))
+    assert np.array_equal(features.grid(), VALUES)
+    assert np.array_equal(cache.open(tmp_path / "here" / "val.h5").read(8, 30), VALUES[3])
+
+
+def test_shard_replaced_after_open_is_refused(tmp_path):
+    features = cache.open(write_all(tmp_path))
+    write_shard(tmp_path, 4, 8, values=2 * VALUES)  # says the same of itself, and is whole
+    with pytest.raises(CacheError, match="00000004-00000008.h5 was replaced or damaged since it was opened"):
+        features.read(8, 30)
+    with pytest.raises(CacheError, match="was replaced after the view .* was written; delete that file"):
+        cache.open(features.path)
+    cache.write_view(tmp_path, "val")
+    assert np.array_equal(cache.open(features.path).grid()[:, 4:8], 2 * VALUES[:, 4:8])
+
+
+@pytest.mark.parametrize("name", ["val.h5", "val/00000004-00000008.h5"])
+def test_file_open_for_writing_is_in_use_and_whole_when_that_ends(tmp_path, name):
+    view = write_all(tmp_path)
+    features, content = cache.open(view), (tmp_path / name).read_bytes()
+    with h5py.File(tmp_path / name, "r+"):
+        with pytest.raises(CacheError, match=f"{name} is in use: another program has it open") as error:
+            cache.open(view)
+        assert "damaged" not in str(error.value)
+        assert np.array_equal(features.grid(), VALUES)  # checked bytes, whatever the mark says
+    assert (tmp_path / name).read_bytes() == content
+    assert np.array_equal(cache.verify(view).grid(), VALUES)
+    with h5py.File(tmp_path / name, "r"):
+        cache.verify(view)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY, errno.EIO, errno.ESTALE])
+def test_what_the_system_refuses_is_not_called_damaged(tmp_path, monkeypatch, number):
+    view = write_all(tmp_path)
+
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(
+        CacheError, match=rf"val\.h5 cannot be read \({os.strerror(number)}\).*again"
+    ) as error:
+        cache.open(view)
+    assert "damaged" not in str(error.value)
+
+
+def test_a_shard_is_no_view(tmp_path):
+    write_all(tmp_path)
+    with pytest.raises(CacheError, match="00000004-00000008.h5 is a shard, not a view"):
+        cache.open(tmp_path / "val" / "00000004-00000008.h5")
+
+
+def test_view_is_current_when_every_byte_is(tmp_path):
+    view = write_all(tmp_path)
+    assert cache.view_is_current(tmp_path, "val")
+    view.write_bytes(view.read_bytes()[:-1])
+    assert not cache.view_is_current(tmp_path, "val")
+    view.unlink()
+    assert not cache.view_is_current(tmp_path, "val")
+
+
+def test_many_rows_and_points_take_more_than_one_block(tmp_path):
+    random, points = (
+        np.random.default_rng(2),
+        [(block, timestep) for block in range(29) for timestep in (0, 5)],
+    )
+    values = random.normal(size=(len(points), 3000, 64)).astype(np.float32)
+    values[7, :, 3] += 1e6  # in float32
+    provenance = PROVENANCE | {"samples": 3000, "blocks": list(range(29)), "timesteps": [0, 5]}
+    path = cache.shard_path(tmp_path, "val", 0, 3000)
+    path.parent.mkdir()
+    features = ((*point, values[place]) for place, point in enumerate(points))
+    cache.write_shard(path, ids=np.arange(3000), points=features, provenance=provenance)
+    found = cache.verify(cache.write_view(tmp_path, "val"))
+    for place, point in enumerate(points):
+        expected = values[place] if place == 7 else values[place].astype(np.float16).astype(np.float32)
+        assert np.array_equal(found.read(*point), expected)

@@ -334,6 +334,38 @@ def test_damaged_cache_is_refused_and_mended_as_the_message_says(images, dit, tm
     assert np.array_equal(again.grid(), before)
 
 
+def test_complete_cache_on_a_read_only_disk_serves_everything(images, dit, calls, tmp_path, monkeypatch):
+    """No lock can be made there, and none is needed."""
+    found = extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.h5")}
+    calls["latents"].clear()
+
+    def read_only(path):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(extract, "only_writer", read_only)
+    again = extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
+    assert np.array_equal(again.grid(), found.grid())
+    made = extract.extract(images, dit, folder=found.path.parent, shard_size=8, **POINTS)
+    assert [path.name for path in made] == shards_in(found.path.parent)
+    assert cache.verify(found.path).ids.tolist() == images.ids.tolist() and not cache.missing(found.path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.h5")} == files
+    assert not calls["latents"] and not list(tmp_path.rglob(".*.lock"))
+
+
+def test_damaged_view_is_written_anew(images, dit, calls, tmp_path):
+    how = {"folder": tmp_path / "out", "shard_size": 8, **POINTS}
+    extract.extract(images, dit, **how)
+    view = tmp_path / "out" / "val.h5"
+    whole = view.read_bytes()
+    view.write_bytes(whole[:1000] + b"?" + whole[1001:])
+    with pytest.raises(CacheError, match=r"val\.h5 is damaged"):
+        cache.open(view)
+    calls["latents"].clear()
+    extract.extract(images, dit, **how)
+    assert view.read_bytes() == whole and not calls["latents"]
+
+
 def test_two_writers_share_the_work(images, dit, calls, tmp_path):
     how = {"folder": tmp_path / "out", "shard_size": 4, "batch_size": 4, **POINTS}
     writers = [threading.Thread(target=extract.extract, args=(images, dit), kwargs=how) for _ in range(2)]
