@@ -82,7 +82,7 @@ def dots(pairs):
 
 
 def measured(name, number, what="", *, metric="mAP", unit="percent", **about):
-    """A `stats.Measured` as a result with its interval; that of a metric ends where the metric does, at 0 and 1."""
+    """A `stats.Measured` as a result with its interval; that of a metric ends at 0 and 1."""
     about.setdefault("draws", len(number.draws))
     interval = number.interval
     if unit == "percent":

@@ -460,7 +460,7 @@ def test_the_claims_page_is_made_from_the_files(tmp_path):
 def test_a_claim_has_one_owner(tmp_path):
     claims.record(settings(tmp_path), *page_results())
     claims.record(settings(tmp_path, notebook="22_again"), page_results()[0])
-    with pytest.raises(ValueError, match="recorded by 20_probe_image_grid and 22_again: give one of them another"):
+    with pytest.raises(ValueError, match="recorded by 20_probe_image_grid and 22_again: give one"):
         claims.table(tmp_path / "scenes")
 
 

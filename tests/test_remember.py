@@ -72,3 +72,13 @@ def test_a_flipped_bit_is_found(tmp_path, measure):
     path.write_bytes(content)
     assert remembered(tmp_path, WHAT, ["stats.py"], measure)["val"].tolist() == [0, 1, 2]
     assert measure.made == 2
+
+
+def test_what_is_there_is_read_where_nothing_can_be_written(tmp_path, measure, monkeypatch):
+    remembered(tmp_path, WHAT, ["stats.py"], measure)
+
+    def refuse(path):
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(_remember, "only_writer", refuse)
+    assert remembered(tmp_path, WHAT, ["stats.py"], measure)["val"].tolist() == [0, 1, 2] and measure.made == 1
