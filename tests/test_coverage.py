@@ -233,7 +233,7 @@ def test_few_seeds_that_differ_much_are_held_less_often(seeds, ratio, least, mos
     held = covered(ends, 0.0)
     assert least < held.inside < most and abs(held.too_high - held.too_low) < 0.03
     wide = np.diff(ends).mean() / (2 * norm.ppf(0.975) * (1 + ratio**2 / seeds) ** 0.5)
-    assert 0.85 < wide < 1.02
+    assert 0.85 < wide < 1.04  # the ends of 200 draws lie 2 % further out, so that they hold what they should
 
 
 def one_grid(truth, random, own=0.5, draws=200):
