@@ -83,14 +83,14 @@ def say(*sentences) -> Markdown:
     return Markdown(" ".join(text for holds, text in pairs if holds))
 
 
-def leakage(folder=ROOT / "results" / "coco-lists") -> str:
+def leakage(folder=None) -> str:
     """What a string match finds in real captions of MS-COCO, beside the paper's best number on such captions.
 
     Parameters
     ----------
-    folder : path, the results of the page on the captions of MS-COCO
+    folder : path, the results of the page on the captions of MS-COCO; by default the stored ones
     """
-    page = read(Path(folder) / "coco_captions.json")
+    page = read(Path(folder or ROOT / "results" / "coco-lists") / "coco_captions.json")
     best = paper.best(5, "fusion")
     matched = page["string_match_map"].value
     gap = show(best.value - matched, "points").lstrip("+")
