@@ -11,10 +11,10 @@ difference in a probability. The plain loop is what a script would write, `torch
 import argparse
 import os
 import platform
-import time
 
 import numpy as np
 import torch
+from probe_grid import seconds
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from difffeat.fusion import HEADS, fit_pairs
@@ -88,16 +88,6 @@ def plain(head, image, text, labels, d_align, steps, batch_size=128):
             done += 1
     with torch.inference_mode():
         return torch.sigmoid(model(image, text)).numpy()
-
-
-def seconds(call, repeats):
-    """Least wall time of several calls, and what the last one returned."""
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        value = call()
-        times.append(time.perf_counter() - begin)
-    return min(times), value
 
 
 def measure(head, images, texts, labels, pairs, args):

@@ -48,7 +48,7 @@ def raw_pixels(splits, metric="mAP", resamples=200, side=16, **probing):
     """A linear probe on the pixels themselves, reduced to `side` x `side`; `probing` as in
     `probe.fit_grid`."""
     pixels = {part: _pixels(split, side) for part, split in splits.items()}
-    return _probed("raw pixels", splits, pixels, metric, resamples, probing)
+    return probed("raw pixels", splits, pixels, metric, resamples, **probing)
 
 
 def bag_of_words(splits, metric="mAP", resamples=200, **probing):
@@ -56,7 +56,7 @@ def bag_of_words(splits, metric="mAP", resamples=200, **probing):
 
     Captions are those of `splits`: give the ones that the features beside it were read from.
     """
-    return _probed("bag of words", splits, words(splits), metric, resamples, probing)
+    return probed("bag of words", splits, words(splits), metric, resamples, **probing)
 
 
 def words(splits):
@@ -79,7 +79,9 @@ def optimum(splits, grid, resamples=200, name="regularised optimum"):
 
 def probed(name, splits, features, metric="mAP", resamples=200, **probing):
     """Any features {part: (N, D)}, probed as those of a model are."""
-    return _probed(name, splits, features, metric, resamples, probing)
+    loss = measures.measure(metric).loss
+    probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=loss, **probing)
+    return judged(name, splits["test"], probes.scores(features["test"][None])[0], metric, resamples)
 
 
 def regularised(name, splits, features, metric="mAP", resamples=200, strengths=STRENGTHS):
@@ -109,8 +111,7 @@ def regularised(name, splits, features, metric="mAP", resamples=200, strengths=S
 
 
 def _fit_logistic(features, labels, strength, loss):
-    """A callable of features (N, D): scores (N, K). A label that is always or never there has a constant
-    score."""
+    """A callable of features (N, D): scores (N, K), constant for a label that is always or never there."""
     one = LogisticRegression(C=strength, max_iter=2000)
     if loss == "ce":
         fitted = one.fit(features, labels.argmax(axis=1))
@@ -136,13 +137,6 @@ def _pixels(split, side):
     """(N, side * side * 3) float32 in [0, 1]."""
     images = [np.asarray(split.image(row).resize((side, side)), np.float32) for row in range(len(split))]
     return np.stack(images).reshape(len(split), -1) / 255
-
-
-def _probed(name, splits, features, metric, resamples, probing):
-    """Train a probe on one set of features and read it on test."""
-    loss = measures.measure(metric).loss
-    probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=loss, **probing)
-    return judged(name, splits["test"], probes.scores(features["test"][None])[0], metric, resamples)
 
 
 def judged(name, split, scores, metric="mAP", resamples=200):

@@ -292,8 +292,7 @@ def _by_epoch(losses, n, batch_size):
 
 
 def _batches(features, pairs, normalised):
-    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}, each feature of length 1 if
-    asked."""
+    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}, of length 1 if asked."""
     gathered = {}
     for name, points in zip(("image", "text"), zip(*pairs, strict=True), strict=True):
         used = sorted(set(points))  # pairs share points: gather each once

@@ -19,8 +19,7 @@ class Pair:
     ----------
     val, test : float, mAP as a fraction; pairs are chosen on val, numbers are read on test
     draws, val_draws : arrays of shape (R,), the same over resampled images and noise seeds, the very
-    resamples
-        of a `grid.Grid`
+        resamples of a `grid.Grid`
     losses : array of shape (epochs,), mean training loss of each epoch
     """
 
@@ -48,8 +47,7 @@ class Pairs:
     ----------
     splits : dict of "train", "val", "test" to Split
     images, texts : sequences of dicts of the same parts to cache.Features, one for each noise seed, of the
-    same
-        samples in the same order; a modality with one seed goes with every seed of the other
+        same samples in the same order; a modality with one seed goes with every seed of the other
     head : name in fusion.HEADS
     resamples : int, bootstrap resamples of the test images, R
     train : int, how many of the training samples the heads see, the first of them; by default all
@@ -95,8 +93,7 @@ class Pairs:
 
     @property
     def at_best(self):
-        """The mAP on test of the best pair, with draws that choose the pair anew on their own val, as of
-        `grid.Grid.at_best`."""
+        """The mAP on test of the best pair; draws choose it anew on their own val, as of `Grid.at_best`."""
         measured = list(self.measured.values())
         places = np.stack([pair.val_draws for pair in measured]).argmax(axis=0)  # (R,)
         draws = np.stack([pair.draws for pair in measured])[places, np.arange(len(places))]

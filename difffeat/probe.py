@@ -193,8 +193,7 @@ def _group(features, labels, batch_size):
 
 
 def _fit_group(features, target, loss, seed, shown, how):
-    """Weights and biases of probes that are trained in one go; the gradient by hand, in the same memory each
-    step."""
+    """Weights and biases of probes trained in one go; the gradient by hand, in the same memory each step."""
     by_sample = features.transpose(0, 1).contiguous()  # (N, P, D): a batch is a gather of long rows
     generator = torch.Generator().manual_seed(seed)
     first = first_linear(features.shape[2], len(target), generator)

@@ -33,6 +33,11 @@ class Choice:
     train: int | None = None
     seeds: tuple | None = None
 
+    @property
+    def label(self):
+        """The head of its column: "steps 640"."""
+        return f"{self.axis} {self.name}"
+
 
 def choices(steps, base, train, seeds, decays):
     """The protocols of a page: one axis after another, each with the base among its values.
@@ -163,14 +168,13 @@ def strips(found):
     -------
     Table
     """
-    columns = {choice: f"{choice.axis} {choice.name}" for choice in found}
     first = next(iter(found.values()))
     rows = [
         {"claim": first[claim].what}
-        | {columns[choice]: results[claim].status for choice, results in found.items()}
+        | {choice.label: results[claim].status for choice, results in found.items()}
         for claim in first
     ]
-    return Table(pd.DataFrame(rows), marks=tuple(columns.values()))
+    return Table(pd.DataFrame(rows), marks=tuple(choice.label for choice in found))
 
 
 def steady(found):
@@ -207,7 +211,7 @@ def numbers(found):
     first = next(iter(found.values()))
     rows = [
         {"claim": first[claim].what, "number": first[claim].metric}
-        | {f"{choice.axis} {choice.name}": results[claim].text for choice, results in found.items()}
+        | {choice.label: results[claim].text for choice, results in found.items()}
         for claim in first
     ]
     return Table(pd.DataFrame(rows))

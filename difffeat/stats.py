@@ -98,8 +98,7 @@ def percentiles(values, level=0.95):
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}; 0.95 is a 95 % interval")
     tail = (1 - level) / 2
-    # Of R draws the usual quantiles hold 0.95 (R - 1) / (R + 1), 94.05 % of 200; these hold what is asked
-    # for.
+    # Of R draws the usual quantiles hold 0.95 (R - 1) / (R + 1), 94.05 % of 200; these hold all of it.
     low, high = np.nanquantile(values, [tail, 1 - tail], axis=0, method="weibull")
     return Interval(float(low), float(high)) if low.ndim == 0 else Interval(low, high)
 
