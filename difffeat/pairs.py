@@ -4,11 +4,15 @@ A point is (timestep, block); a pair is (image point, text point). R draws, N sa
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from difffeat import fusion, metrics, stats
+from difffeat import fusion, grid, metrics, stats
+from difffeat._remember import remembered
 from difffeat.grid import PARTS
+
+CODE = (*grid.CODE, "pairs.py", "fusion.py")  # what makes the numbers of a pair
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Pairs:
     head : name in fusion.HEADS
     resamples : int, bootstrap resamples of the test images, R
     train : int, how many of the training samples the heads see, the first of them; by default all
+    root : path, optional, where the caches of features are: what was measured is kept beside them, and read
+        where it was measured before
     **protocol : d_align, steps, ... as for `fusion.fit_pairs`
 
     Raises
@@ -60,14 +66,16 @@ class Pairs:
         seeds do not go together.
     """
 
-    def __init__(self, splits, images, texts, head="addition", resamples=200, train=None, **protocol):
+    def __init__(
+        self, splits, images, texts, head="addition", resamples=200, train=None, root=None, **protocol
+    ):
         seeds = max(len(images), len(texts))
         if not (images and texts):
             raise ValueError("there are no features of images or none of texts")
         if {len(images), len(texts)} - {1, seeds}:
             raise ValueError(f"{len(images)} noise seeds of images do not go with {len(texts)} of texts")
-        self.images, self.texts = images * (seeds // len(images)), texts * (seeds // len(texts))
-        for image, text in zip(self.images, self.texts, strict=True):
+        self.images, self.texts, self.seeds = images, texts, seeds
+        for image, text in self._by_seed():
             for part in splits:
                 if not np.array_equal(image[part].ids, text[part].ids):
                     raise ValueError(
@@ -75,7 +83,15 @@ class Pairs:
                     )
         self.splits = {part: split.select(self.images[0][part].ids) for part, split in splits.items()}
         self.head, self.resamples, self.train, self.protocol = head, resamples, train, protocol
+        self.kept = None if root is None else Path(root).parent / "pairs"
         self.measured = {}
+
+    def _by_seed(self):
+        """(image features, text features) of each noise seed; the one seed of a modality comes again."""
+        return [
+            (self.images[seed % len(self.images)], self.texts[seed % len(self.texts)])
+            for seed in range(self.seeds)
+        ]
 
     def __call__(self, pairs):
         """mAP on val of each pair: the evaluation function that `search` asks for."""
@@ -109,48 +125,74 @@ class Pairs:
         """Train and measure the pairs that have not been, together; returns `pairs`."""
         new = list(dict.fromkeys(_plain(pair) for pair in pairs if _plain(pair) not in self.measured))
         if new:
-            by_seed = [self._measured(new, *found) for found in zip(self.images, self.texts, strict=True)]
-            self.measured |= dict(zip(new, map(_over_seeds, zip(*by_seed, strict=True)), strict=True))
+            found = remembered(self.kept, self._what(new), CODE, lambda: self._trained(new))
+            of_pair = zip(*(found[name] for name in ("val", "test", "draws", "val_draws", "losses")), strict=True)
+            self.measured |= {pair: _over_seeds(*values) for pair, values in zip(new, of_pair, strict=True)}
         return pairs
 
-    def _measured(self, pairs, images, texts):
-        """A `Pair` of one noise seed for each pair."""
+    def _what(self, pairs):
+        """All that decides the numbers of some pairs."""
+        return {
+            "pairs": pairs,
+            "features": [
+                {part: dict(taken.provenance) for part, taken in parts.items()}
+                for parts in (*self.images, *self.texts)
+            ],
+            "modalities": [len(self.images), len(self.texts)],
+            "samples": {part: split.digest for part, split in self.splits.items()},
+            "judged": [self.head, self.resamples, self.train, self.protocol],
+        }
+
+    def _trained(self, pairs):
+        """Pairs of every noise seed, trained together: val, test (P, S), draws, val_draws (P, S, R) and losses
+        (P, S, epochs)."""
         image_points, text_points = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
-        train = (
-            _stack(images["train"], image_points)[:, : self.train],
-            _stack(texts["train"], text_points)[:, : self.train],
-        )
-        places = [(image_points.index(image), text_points.index(text)) for image, text in pairs]
+        places = [
+            (
+                seed % len(self.images) * len(image_points) + image_points.index(image),
+                seed % len(self.texts) * len(text_points) + text_points.index(text),
+            )
+            for image, text in pairs
+            for seed in range(self.seeds)
+        ]
+        train = (self._stack(self.images, image_points), self._stack(self.texts, text_points))
         labels = self.splits["train"].labels[: self.train]
         trained = fusion.fit_pairs(self.head, *train, labels, pairs=places, progress=True, **self.protocol)
-        return [self._read(fused, images, texts, *pair) for pair, fused in zip(pairs, trained, strict=True)]
+        of_seeds = [(pair, *found) for pair in pairs for found in self._by_seed()]
+        rows = [self._read(fused, *which) for fused, which in zip(trained, of_seeds, strict=True)]
+        return {
+            name: np.reshape([row[name] for row in rows], (len(pairs), self.seeds, *np.shape(rows[0][name])))
+            for name in rows[0]
+        }
 
-    def _read(self, fused, images, texts, image, text):
-        """mAP of one trained pair on val and test."""
+    def _stack(self, seeds, points):
+        """Training features of several (timestep, block) points of each noise seed, (S * P, N, D)."""
+        read = [parts["train"].read(block, timestep) for parts in seeds for timestep, block in points]
+        return np.stack(read)[:, : self.train]
+
+    def _read(self, fused, pair, images, texts):
+        """mAP and draws of one trained pair on val and test, by name."""
+        image, text = pair
         values, draws = {}, {}
         for part in PARTS:
             features = images[part].read(*reversed(image)), texts[part].read(*reversed(text))
             judged = self.splits[part].judged(fused.scores(*features))
             values[part] = metrics.mean_average_precision(*judged)
             draws[part] = stats.map_draws(*judged, draws=self.resamples, seed=PARTS[part])
-        return Pair(values["val"], values["test"], draws["test"], draws["val"], fused.losses)
+        return values | {"draws": draws["test"], "val_draws": draws["val"], "losses": fused.losses}
 
 
-def _over_seeds(pairs):
-    """The same pair under several noise seeds as one."""
-    val, test = (float(np.mean([getattr(pair, part) for pair in pairs])) for part in ("val", "test"))
-    draws, val_draws = (
-        stats.over_seeds(np.stack([getattr(pair, name) for pair in pairs], axis=1))
-        for name in ("draws", "val_draws")
+def _over_seeds(val, test, draws, val_draws, losses):
+    """What was measured of a pair under each of S noise seeds as one `Pair`."""
+    return Pair(
+        float(np.mean(val)),
+        float(np.mean(test)),
+        stats.over_seeds(draws.T),
+        stats.over_seeds(val_draws.T),
+        np.mean(losses, axis=0),
     )
-    return Pair(val, test, draws, val_draws, np.mean([pair.losses for pair in pairs], axis=0))
 
 
 def _plain(pair):
     """A pair as plain tuples, so that a named point and its numbers are one key."""
     return tuple(tuple(map(int, point)) for point in pair)
-
-
-def _stack(features, points):
-    """Features of several (timestep, block) points, (P, N, D)."""
-    return np.stack([features.read(block, timestep) for timestep, block in points])

@@ -252,6 +252,29 @@ def test_pairs_and_grids_are_resampled_alike(splits, of_seeds):
     assert measured[PAIRS[0]].on_test.value == measured[PAIRS[0]].test
 
 
+def test_pairs_that_were_measured_are_read(splits, of_seeds, root, monkeypatch):
+    """Of the same features and protocol; another protocol, or one part of the seeds, is measured."""
+    how = dict(resamples=30, d_align=8, epochs=3, root=root)
+    first = Pairs(splits, *of_seeds, **how)
+    first.measure(PAIRS)
+    monkeypatch.setattr(fusion, "fit_pairs", lambda *_, **__: pytest.fail("trained again"))
+    again = Pairs(splits, *of_seeds, **how)
+    again.measure(PAIRS)
+    for pair in PAIRS:
+        assert (again[pair].val, again[pair].test) == (first[pair].val, first[pair].test)
+        for name in ("draws", "val_draws", "losses"):
+            np.testing.assert_array_equal(getattr(again[pair], name), getattr(first[pair], name))
+    images, texts = of_seeds
+    for other in (
+        Pairs(splits, images, texts, **how | dict(epochs=4)),
+        Pairs(splits, images[:1], texts[:1], **how),
+        Pairs(splits, images, texts, "concat", **how),
+        Pairs(splits, images, texts, **how | dict(resamples=31)),
+    ):
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            other.measure(PAIRS)
+
+
 def test_the_best_pair_holds_the_choice(splits, of_seeds):
     pairs = Pairs(splits, *of_seeds, resamples=60, d_align=8, epochs=3)
     pairs.measure(PAIRS)
