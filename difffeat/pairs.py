@@ -126,7 +126,9 @@ class Pairs:
         new = list(dict.fromkeys(_plain(pair) for pair in pairs if _plain(pair) not in self.measured))
         if new:
             found = remembered(self.kept, self._what(new), CODE, lambda: self._trained(new))
-            of_pair = zip(*(found[name] for name in ("val", "test", "draws", "val_draws", "losses")), strict=True)
+            of_pair = zip(
+                *(found[name] for name in ("val", "test", "draws", "val_draws", "losses")), strict=True
+            )
             self.measured |= {pair: _over_seeds(*values) for pair, values in zip(new, of_pair, strict=True)}
         return pairs
 
