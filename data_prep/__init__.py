@@ -10,6 +10,7 @@ from functools import partial
 from data_prep import ag_news, cifar100, coco, coco_sample, table, tiny_imagenet, vg500, voc
 from data_prep._reading import PARTS, check_count, check_parts, held_together, modalities, with_val
 from difffeat._checked import json_object
+from difffeat._contents import digests
 from difffeat._files import ROOT, cache_root, only_writer
 from difffeat._progress import shown
 from difffeat.datasets import BrokenSplit, Split, load
@@ -195,7 +196,7 @@ def _coco(
 
 def _coco_sample(folder):
     """Part of COCO's val images, written in COCO's own layout on the first call; see `coco_sample`."""
-    sources = [_stamp(path) for path in coco_sample.sources(ROOT / folder)]
+    sources = _stamps(coco_sample.sources(ROOT / folder))
     written = cache_root() / "coco-sample" / _key(coco_sample.PARTS, sources)
     instances = [written / "annotations" / f"instances_{part}.json" for part in PARTS]
     write = partial(coco_sample.write, ROOT / folder, written)
@@ -220,8 +221,12 @@ def _prepared(folder, dataset, parts, **how):
 
 
 def _once(folder, settings, sources, read):
-    """What `read()` makes of these sources with these settings, kept as files: it may take a minute."""
-    kept = folder / "prepared" / _key(READERS, *settings, [_stamp(path) for path in sources])
+    """What `read()` makes of these sources with these settings, kept as files: it may take a minute.
+
+    They lie in a folder of the cache, for the folder of the data may be one that must not be written to.
+    """
+    key = _key(READERS, str(folder.resolve()), *settings, _stamps(sources))
+    kept = cache_root() / "prepared" / f"{folder.name}-{key}"
 
     def save():
         for split in read().values():
@@ -285,11 +290,12 @@ def _there(paths):
     return all(path.is_file() for path in paths)
 
 
-def _stamp(path):
-    """Changes when the file does, without reading it."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the data settings `folder` and `parts`")
-    return [path.name, path.stat().st_size, path.stat().st_mtime_ns]
+def _stamps(paths):
+    """[name, hash of the content] of each file."""
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist; check the data settings `folder` and `parts`")
+    return list(map(list, zip([path.name for path in paths], digests(paths), strict=True)))
 
 
 def _key(*content):

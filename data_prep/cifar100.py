@@ -10,7 +10,6 @@ Layout, as `cifar-100-binary.tar.gz` unpacks:
 The version for Python is not read: unpickling a file runs what is in it.
 """
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from PIL import Image
 
 from data_prep._reading import check_count, listed, unpacked, with_val
 from difffeat._checked import regular
-from difffeat._files import only_writer
+from difffeat._contents import digests
+from difffeat._files import cache_root, only_writer
 from difffeat._progress import bar
 from difffeat.datasets import Split, multi_hot
 
@@ -51,7 +51,7 @@ def read(folder, *, labels="fine", validation=5000, check_counts=True) -> dict[s
     Parameters
     ----------
     folder : path of the folder that holds cifar-100-binary, or of that folder; the PNG files go to
-        `<folder>/prepared`
+        the cache
     labels : str, "fine" for the 100 classes, "coarse" for the 20 superclasses
     validation : int, images of train held out for val, which the data set does not have
     check_counts : bool, whether a file must have as many images as were published
@@ -78,7 +78,7 @@ def read(folder, *, labels="fine", validation=5000, check_counts=True) -> dict[s
         path = root / f"{part}.bin"
         ids = [first + place for place in range(counts[part])]
         columns = [[column] for column in _labels(path, labels)]
-        images = _unpack(path, counts[part], Path(folder) / "prepared")
+        images = _unpack(path, counts[part], cache_root() / "prepared" / "cifar-100")
         how = {"labels": multi_hot(columns, names, ids), "images": images, "dataset": "cifar100"}
         read[part] = Split(name=part, ids=ids, names=names, **how)
     return with_val(read, validation)
@@ -121,10 +121,10 @@ def _labels(path, kind):
 def _unpack(path, count, prepared):
     """Paths of the images as PNG files; those that are not there are written, a folder at a time.
 
-    The folder's name follows the file's size and date, so that another train.bin gets other images.
+    The folder's name follows the file's content, so that another train.bin gets other images.
     """
-    stamp = hashlib.sha256(f"{path.stat().st_size} {path.stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    folder = prepared / f"{path.stem}-{stamp}"
+    (digest,) = digests([path])
+    folder = prepared / f"{path.stem}-{digest[:12]}"
     starts = range(0, count, TOGETHER)
     with only_writer(folder), bar(count, f"unpack {path.name}", "images") as progress:
         for start in starts:

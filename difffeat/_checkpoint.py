@@ -1,5 +1,6 @@
 """Published weights read as data: tensors by name, and nothing that runs."""
 
+import hashlib
 import pickle
 import re
 import warnings
@@ -47,6 +48,15 @@ def read_checkpoint(path):
     if unnamed := [name for name in state if not isinstance(name, str)]:
         raise ValueError(f"{path}: a tensor is filed under {unnamed[0]!r}, expected its name")
     return dict(state)
+
+
+def digest_of(state):
+    """sha256 of tensors by name: of their names, kinds, shapes and numbers."""
+    found = hashlib.sha256()
+    for name, tensor in state.items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def check_tensors(state, shapes, file):

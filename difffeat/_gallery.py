@@ -7,8 +7,10 @@ import numpy as np
 from PIL import Image
 
 from difffeat._figure import small, source
+from difffeat.datasets import BrokenImage
 
 SIDE = 224  # pixels of the longer side at most; larger pictures are reduced
+BLANK = Image.new("RGB", (64, 64), "grey")
 COLUMN = 130  # pixels of a column on the page at least
 
 
@@ -60,7 +62,7 @@ def pictures(pictures, captions=None) -> Gallery:
 
 
 def images(split, count=12) -> Gallery:
-    """The first images of a split, each with its caption and its labels.
+    """The first images of a split, each with its caption and its labels; a grey one where one is broken.
 
     Parameters
     ----------
@@ -77,7 +79,19 @@ def images(split, count=12) -> Gallery:
     ]
     captions = shown.captions or [f"Holds: {held or 'none of the labels'}" for held in labels]
     notes = labels if shown.captions else [""] * len(shown)
-    return Gallery([_png(shown.image(row)) for row in range(len(shown))], list(captions), notes)
+    found = [_seen(shown, row) for row in range(len(shown))]
+    said = [
+        note if picture else f"{note} (cannot be decoded)" for picture, note in zip(found, notes, strict=True)
+    ]
+    return Gallery([_png(picture or BLANK) for picture in found], list(captions), said)
+
+
+def _seen(split, row):
+    """The image, None if it cannot be decoded."""
+    try:
+        return split.image(row)
+    except BrokenImage:
+        return None
 
 
 def _cell(png, caption, note):

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch.utils.flop_counter import FlopCounterMode
 
-from difffeat.backbones import published
+from difffeat.backbones import published, shipped
 from difffeat.backbones.autoencoder import SHAPE
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.plaid import Plaid
@@ -105,40 +105,54 @@ class Speed:
 
 @cache
 def model(name, length=published.PLAID_LENGTH) -> Model:
-    """The cost of a published model.
+    """The cost of a model.
 
     Parameters
     ----------
-    name : "dit-xl-2-256" or "plaid-1b"
-    length : int, tokens of a text
+    name : "dit-xl-2-256", "plaid-1b", either with "-random", or a shipped model
+    length : int, tokens of a text of a published model
 
     Raises
     ------
     ValueError
         If the cost of this model is not known.
     """
-    costs = {"dit-xl-2-256": _dit_xl, "plaid-1b": _plaid_1b}
-    if name not in costs:
-        raise ValueError(f"the cost of {name!r} is not known; known: {', '.join(costs)}")
+    shapes = {
+        "dit-xl-2-256": (_dit, published.DIT_XL),
+        "plaid-1b": (_plaid, published.PLAID_1B | {"length": length}),
+    } | {shipped_name: (costs, shipped.shape(shipped_name)) for shipped_name, costs in SHIPPED.items()}
+    known = name.removesuffix("-random")
+    if known not in shapes:
+        raise ValueError(f"the cost of {name!r} is not known; known: {', '.join(shapes)}")
+    count, shape = shapes[known]
     with torch.device("meta"):
-        return costs[name](length)
+        coded = (
+            _autoencoder() if known == "dit-xl-2-256" else 0.0
+        )  # the latents of the shipped one cost nothing
+        return Model(shape["width"], shape["depth"], count(shape), coded)
 
 
-def _dit_xl(_):
-    shape, pixels = published.DIT_XL, SHAPE["sample_size"]
-    network, encoder = DiT(**{**shape, "depth": 1}), AutoencoderKL(**SHAPE)
+def _dit(shape):
+    """Operations of one block of a DiT."""
+    network = DiT(**{**shape, "depth": 1})
     tokens = torch.empty(1, (shape["side"] // shape["patch"]) ** 2, network.width)
-    block = _count(lambda: network.run_block(0, tokens, torch.empty(1, network.width)))
-    coded = _count(lambda: encoder.encode(torch.empty(1, 3, pixels, pixels)))
-    return Model(network.width, shape["depth"], block, coded)
+    return _count(lambda: network.run_block(0, tokens, torch.empty(1, network.width)))
 
 
-def _plaid_1b(length):
-    shape = published.PLAID_1B
-    network = Plaid(**{**shape, "depth": 1}, length=length)
-    tables = [torch.empty(length, network.width // shape["heads"])] * 2
-    block = _count(lambda: network.run_block(0, torch.empty(1, length, network.width), tables))
-    return Model(network.width, shape["depth"], block, 0.0)
+def _plaid(shape):
+    """Operations of one block of a Plaid."""
+    network = Plaid(**{**shape, "depth": 1})
+    tables = [torch.empty(shape["length"], network.width // shape["heads"])] * 2
+    return _count(lambda: network.run_block(0, torch.empty(1, shape["length"], network.width), tables))
+
+
+SHIPPED = {"dit-scenes": _dit, "plaid-scenes": _plaid}
+
+
+def _autoencoder():
+    """Operations of encoding one picture."""
+    encoder, pixels = AutoencoderKL(**SHAPE), SHAPE["sample_size"]
+    return _count(lambda: encoder.encode(torch.empty(1, 3, pixels, pixels)))
 
 
 def _count(run):

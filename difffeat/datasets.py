@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,8 +20,11 @@ import numpy as np
 from PIL import Image
 
 from difffeat._checked import FILE, INTEGER, LABEL, LIST, TEXT, json_object, many, shown, take
+from difffeat._contents import digests, of_files
 from difffeat._files import write_whole
 from difffeat._pictures import on_disk, picture
+
+ON_BROKEN = ("error", "skip")  # what is done about pictures that cannot be decoded
 
 
 class BrokenImage(ValueError):
@@ -172,9 +176,10 @@ class Split:
         return _hash([self.ids.tolist(), list(self.names), labels, list(self.captions), *ignored])
 
     def input_digest(self, modality: str) -> str:
-        """Hash of what a backbone is fed: ids, with captions ("text") or image names and sizes ("image").
+        """Hash of what a backbone is fed: ids, with captions ("text") or the bytes of images ("image").
 
-        Image features stay valid when captions or labels change, and text features when images do.
+        Image features stay valid when captions, labels or file names change, and text features when images
+        do.
 
         Raises
         ------
@@ -188,7 +193,7 @@ class Split:
             raise ValueError(f"split {self.name!r} of {self.dataset!r} has no {modality} inputs")
         if modality == "text":
             return _hash([self.ids.tolist(), list(self.captions)])
-        return _hash([self.ids.tolist(), [(path.name, path.stat().st_size) for path in self.images]])
+        return _hash([self.ids.tolist(), digests(self.images)])
 
     def save(self, folder) -> Path:
         """Write `<folder>/<name>.json`, image paths relative to the folder; returns the path.
@@ -270,25 +275,55 @@ def _fields(path, name) -> dict:
     return given
 
 
-def first(splits: dict[str, Split], counts: Sequence[int]) -> dict[str, Split]:
+def first(splits: dict[str, Split], counts: Sequence[int], on_broken: str = "error") -> dict[str, Split]:
     """The first samples of each part, for a run on less than everything.
 
     Parameters
     ----------
     splits : dict of part to Split
     counts : for each part, in the same order, how many samples; 0 takes all
+    on_broken : "error" leaves it to whatever reads a picture to say that it cannot be decoded; "skip" leaves
+        its sample out, with a warning
 
     Raises
     ------
     ValueError
-        If there is not one count for each part, or a part has fewer samples.
+        If there is not one count for each part, a part has fewer samples, or none that can be decoded.
     """
+    if on_broken not in ON_BROKEN:
+        raise ValueError(f"on_broken {on_broken!r} is unknown; known: {', '.join(ON_BROKEN)}")
     if len(counts) != len(splits):
         raise ValueError(f"one count for each of {', '.join(splits)}, got {list(counts)}")
     for (part, split), count in zip(splits.items(), counts, strict=True):
         if not 0 <= count <= len(split):
             raise ValueError(f"{part} has {len(split)} samples, {count} were asked for")
-    return {part: split[: count or None] for (part, split), count in zip(splits.items(), counts, strict=True)}
+    taken = {
+        part: split[: count or None] for (part, split), count in zip(splits.items(), counts, strict=True)
+    }
+    return {part: _readable(split) for part, split in taken.items()} if on_broken == "skip" else taken
+
+
+def _readable(split):
+    """The samples of a split whose pictures can be decoded; a warning names the others."""
+    sound = of_files(split.images, "decodes", _decodes)
+    broken = [split.images[row].name for row, decodes in enumerate(sound) if not decodes]
+    if not broken:
+        return split
+    message = f"{len(broken)} of {len(split)} images of {split.name!r} cannot be decoded: {_some(broken)}"
+    if len(broken) == len(split):
+        raise BrokenImage(f"{message}; none is left")
+    warnings.warn(f"{message}; they are left out", stacklevel=3)
+    return split._rows(np.flatnonzero(sound).tolist())
+
+
+def _decodes(path):
+    try:
+        picture(path)
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception:  # on damaged files decoders raise whatever they meet
+        return False
+    return True
 
 
 def multi_hot(indices: Sequence[Sequence[int]], names: Sequence[str], ids: Sequence[int]) -> np.ndarray:

@@ -24,9 +24,12 @@ import torch
 from difffeat import cache, schedule
 from difffeat._files import only_writer
 from difffeat._progress import bar
-from difffeat.datasets import BrokenImage, Split
+from difffeat.datasets import ON_BROKEN, BrokenImage, Split
 
 POOLINGS = ("mean", "real", "unpadded")
+# Counts what the code makes of the same inputs and models, from decoding a picture to averaging tokens. A test
+# holds it to recorded features: where they change this must, so that caches of before do not serve.
+VERSION = 1
 
 
 def recipe(
@@ -76,6 +79,7 @@ def recipe(
         )
     return {
         "schema": cache.SCHEMA,
+        "version": VERSION,
         "backbone": backbone.name,
         "backbone_sha256": backbone.sha256,
         "dataset": split.dataset,
@@ -135,8 +139,8 @@ def extract(
     OSError
         If the disk is full. What is complete is kept, as it is after Ctrl-C or a kill.
     """
-    if on_broken not in ("error", "skip"):
-        raise ValueError(f"on_broken {on_broken!r} is unknown; known: error, skip")
+    if on_broken not in ON_BROKEN:
+        raise ValueError(f"on_broken {on_broken!r} is unknown; known: {', '.join(ON_BROKEN)}")
     for name, size in (("batch_size", batch_size), ("shard_size", shard_size)):
         if size < 1:
             raise ValueError(f"{name} {size}: expected at least 1")

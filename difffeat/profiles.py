@@ -187,14 +187,14 @@ def parameters(namespace, notebook):
     values = {name: namespace[name] for name in defaults} | _set_by(profile, notebook, defaults) | given
     values = {name: _checked(name, value, defaults[name]) for name, value in values.items()}
     given_name = str(namespace["profile"])
-    data = Data(_expanded(profile.data, given_name), notebook, *_needed(notebook, values))
+    data = Data(expanded(profile.data, given_name), notebook, *_needed(notebook, values))
     return Parameters(
         **values,
         notebook=notebook,
         parameters=values,
         data=data,
         dataset=data.get("dataset") or data.get("reader") or profile.name,
-        models=defaultdict(dict, _expanded(profile.models, given_name)),
+        models=defaultdict(dict, expanded(profile.models, given_name)),
         root=ROOT,
         cache=cache_root() / profile.name,
         results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,
@@ -301,10 +301,16 @@ def _near(name, known):
     return difflib.get_close_matches(name, known, n=2)
 
 
-def _expanded(settings, profile):
-    """Settings with environment variables in their text replaced; one that is not set is an error."""
+def expanded(settings, profile):
+    """Settings of a profile with environment variables in their text replaced.
+
+    Raises
+    ------
+    ValueError
+        If a variable is not set; the message names it and the way out.
+    """
     if isinstance(settings, dict):
-        return {key: _expanded(value, profile) for key, value in settings.items()}
+        return {key: expanded(value, profile) for key, value in settings.items()}
     if not isinstance(settings, str):
         return settings
     lacking = [name for name in re.findall(r"\$\{?(\w+)", settings) if name not in os.environ]

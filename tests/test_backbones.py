@@ -395,7 +395,6 @@ def test_a_loaded_model_is_the_saved_one_to_half_precision(shipped):
     states, expected = model.states(z, 10, [2])[2], saved.states(saved_z, 10, [2])[2]
     torch.testing.assert_close(states, expected, atol=1e-2, rtol=1e-2)
     assert model.name == name and not model.training
-    assert model.sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 def test_the_untrained_copy_shares_inputs_and_noise_but_no_weights(shipped):
@@ -513,7 +512,7 @@ def test_weights_are_those_of_their_card(shipped):
     right = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     card = {"sha256": right, "options": {"heads": 2}}
     (folder / "card.json").write_text(json.dumps(card))
-    assert backbones.load(name, folder=folder).sha256 == right
+    backbones.load(name, folder=folder)
     (folder / "card.json").write_text(json.dumps(card | {"sha256": "0" * 64}))
     with pytest.raises(
         ValueError, match=rf"model\.safetensors is not .*: sha256 {right}, expected 0000.*card"
@@ -535,8 +534,10 @@ def test_shipped_weights_must_have_a_card(shipped, monkeypatch):
 
 @pytest.mark.parametrize("name", ["dit-scenes", "plaid-scenes"])
 def test_the_shipped_weights_load_as_their_cards_say(name):
-    card = json.loads((backbones.weights_folder(name) / "card.json").read_text())
-    assert backbones.load(name).sha256 == card["sha256"]
+    folder = backbones.weights_folder(name)
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert json.loads((folder / "card.json").read_text())["sha256"] == weights
+    assert backbones.load(name).name == name
 
 
 @pytest.mark.parametrize(

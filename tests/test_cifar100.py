@@ -66,8 +66,10 @@ def test_superclasses(root, parts):
         splits(root, labels="rough")
 
 
-def test_unpacking_goes_on_where_it_was_stopped(root, monkeypatch):
+def test_unpacking_goes_on_where_it_was_stopped(root, monkeypatch, tmp_path):
     monkeypatch.setattr(cifar100, "TOGETHER", 10)
+    monkeypatch.setenv("DIFFFEAT_CACHE", str(tmp_path / "cache"))
+    unpacked = tmp_path / "cache" / "prepared" / "cifar-100"
     save, written = Image.Image.save, []
 
     def stop(image, path):
@@ -80,13 +82,13 @@ def test_unpacking_goes_on_where_it_was_stopped(root, monkeypatch):
         patch.setattr(Image.Image, "save", stop)
         with pytest.raises(KeyboardInterrupt):
             splits(root)
-    folders = [path for path in (root.parent / "prepared").glob("train-*/*") if path.name[0] != "."]
+    folders = [path for path in unpacked.glob("train-*/*") if path.name[0] != "."]
     assert [path.name for path in folders] == ["00000"] and len(list(folders[0].iterdir())) == 10
     first = (folders[0] / "00000.png").stat().st_mtime_ns
     read = splits(root)
     assert (folders[0] / "00000.png").stat().st_mtime_ns == first
     assert [len(read[part]) for part in ("train", "val", "test")] == [20, 5, 5]
-    assert not list((root.parent / "prepared").glob("**/*.part"))
+    assert not list(unpacked.glob("**/*.part"))
     assert read["test"].image(4).size == (32, 32)
 
 

@@ -357,9 +357,10 @@ def test_an_image_is_in_one_part_and_there_once(own, tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[" * 10**5, b'{"ids": [NaN]}', None])
-def test_damaged_prepared_files_name_themselves_and_are_made_again(own, tmp_path, damage):
+def test_damaged_prepared_files_name_themselves_and_are_made_again(own, tmp_path, damage, monkeypatch):
+    monkeypatch.setenv("DIFFFEAT_CACHE", str(tmp_path / "cache"))
     before = own()
-    (path,) = (tmp_path / "prepared").glob("*/test.json")
+    (path,) = (tmp_path / "cache" / "prepared").glob("*/test.json")
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"14", b"15", 1) if damage is None else damage)
     with pytest.warns(UserWarning, match=r"prepared/.*/test\.json.*: made again"):

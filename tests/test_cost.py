@@ -71,7 +71,7 @@ def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path):
     done = plan("coco", "a100", DIFFFEAT_CACHE=str(tmp_path))
     assert done.returncode == 0, done.stderr
     for line in (
-        "coco: 123,287 samples",
+        "123,287",
         "the environment variable COCO_ROOT",
         "python -m data_prep.fetch plaid-1b",
         "a100 at 50%",
@@ -81,9 +81,30 @@ def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path):
     done = plan("coco", COCO_ROOT="/data", DIFFFEAT_CACHE=str(tmp_path))
     assert "COCO_ROOT" not in done.stdout
     for arguments, message in (
-        (["scenes"], "plans are for coco"),
         (["coco", "abacus"], "known: rtx4090"),
         (["nowhere"], "unknown profile 'nowhere'"),
     ):
         done = plan(*arguments)
         assert done.returncode and message in done.stderr
+
+
+def test_a_plan_counts_the_data_that_it_is_given(tmp_path):
+    """And of a folder that is not there it says so, unless its size was published."""
+    parts = ["train"] * 30 + ["val"] * 6 + ["test"] * 4
+    lines = [f"a caption {place},cat,{part}" for place, part in enumerate(parts)]
+    (tmp_path / "own.csv").write_text("\n".join(["text,tags,part", *lines]))
+    table = f"{{reader: table, folder: {tmp_path}, files: own.csv, columns: {{caption: text, labels: tags, part: part}}}}"
+    coco = "{reader: coco, folder: /nowhere, parts: {train: train, test: test}}"
+    for name, data, samples, expected in (
+        ("all", table, [0, 0, 0], "11_extract_text  plaid-scenes            40"),
+        ("some", table, [10, 0, 2], "11_extract_text  plaid-scenes            18"),
+        ("absent", coco, [3, 2, 1], "10_extract_image    dit-scenes             6"),
+    ):
+        profile = tmp_path / f"{name}.yaml"
+        profile.write_text(f"data: {data}\nparameters: {{samples: {samples}}}")
+        done = plan(str(profile), DIFFFEAT_CACHE=str(tmp_path / "cache"))
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout and "fetch" not in done.stdout
+    (tmp_path / "absent.yaml").write_text(f"data: {coco}\nparameters: {{samples: [0, 0, 0]}}")
+    done = plan(str(tmp_path / "absent.yaml"), DIFFFEAT_CACHE=str(tmp_path / "cache"))
+    assert done.returncode and "the data of profile absent cannot be counted: /nowhere" in done.stderr

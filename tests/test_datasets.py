@@ -327,3 +327,27 @@ def test_first_samples_of_each_part(split):
         datasets.first({"train": split, "val": split[:3]}, [2, 4])
     with pytest.raises(ValueError, match="one count for each of train"):
         datasets.first({"train": split}, [2, 4])
+
+
+def test_samples_whose_picture_is_broken_are_left_out_on_demand(split):
+    split.images[2].write_bytes(split.images[2].read_bytes()[:40])
+    both = {"train": split, "val": split[:2]}
+    assert len(datasets.first(both, [0, 0])["train"]) == 4  # whatever reads the picture says so
+    with pytest.warns(
+        UserWarning, match=r"1 of 4 images of 'train' cannot be decoded: 11\.png; they are left"
+    ):
+        left = datasets.first(both, [0, 0], "skip")
+    assert left["train"].ids.tolist() == [7, 3, 5] and left["train"].captions == ("a cat", "a dog", "all")
+    assert left["val"].ids.tolist() == [7, 3]
+    Image.new("L", (6, 4), 9).save(split.images[2])  # mended
+    assert len(datasets.first(both, [0, 0], "skip")["train"]) == 4
+    for path in split.images[:2]:
+        path.write_bytes(b"")
+    with pytest.raises(
+        BrokenImage, match=r"2 of 2 images of 'val' cannot be decoded: 7\.png, 3\.png; none is left"
+    ):
+        datasets.first({"val": split[:2]}, [0], "skip")
+    with pytest.raises(ValueError, match="on_broken 'ignore' is unknown; known: error, skip"):
+        datasets.first(both, [0, 0], "ignore")
+    texts = replace(split, images=())
+    assert len(datasets.first({"val": texts}, [0], "skip")["val"]) == 4

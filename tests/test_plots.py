@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from difffeat import paper, plots, search
@@ -168,3 +169,11 @@ def test_the_readers_own_style_is_neither_used_nor_changed():
         before = dict(matplotlib.rcParams)
         assert plots.heatmap(grid()).png == first
         assert dict(matplotlib.rcParams) == before
+
+
+def test_a_broken_picture_is_seen_to_be_broken(tmp_path):
+    split = tiny.split(3, folder=tmp_path)
+    split.images[1].write_bytes(b"no picture")
+    shown = plots.images(split)
+    assert len(shown.pictures) == 3
+    assert [note.endswith("(cannot be decoded)") for note in shown.notes] == [False, True, False]

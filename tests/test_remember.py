@@ -81,4 +81,6 @@ def test_what_is_there_is_read_where_nothing_can_be_written(tmp_path, measure, m
         raise OSError(30, "Read-only file system", str(path))
 
     monkeypatch.setattr(_remember, "only_writer", refuse)
-    assert remembered(tmp_path, WHAT, ["stats.py"], measure)["val"].tolist() == [0, 1, 2] and measure.made == 1
+    assert (
+        remembered(tmp_path, WHAT, ["stats.py"], measure)["val"].tolist() == [0, 1, 2] and measure.made == 1
+    )

@@ -6,19 +6,21 @@ Prints what is missing, then for each extraction the passes, the disk for featur
 import os
 import re
 import sys
+from dataclasses import replace
 
+import data_prep
 from data_prep import ag_news, cifar100, coco, tiny_imagenet, vg500, voc
 from difffeat import cost, profiles
-from difffeat.backbones import published
+from difffeat.backbones import published, shipped
 
-# Samples of all parts, as published.
-SAMPLES = {
-    "coco": sum(coco.COUNTS.values()),
-    "vg500": sum(vg500.COUNTS.values()),
-    "voc": voc.COUNTS["trainval"] + voc.COUNTS["test"],
-    "cifar100": sum(cifar100.COUNTS.values()),
-    "tiny_imagenet": sum(tiny_imagenet.COUNTS.values()),
-    "ag_news": sum(ag_news.COUNTS.values()),
+# Samples of the parts of a data set, as published, and how many a reader holds out of train for val.
+PUBLISHED = {
+    "coco": (coco.COUNTS["train2014"], coco.COUNTS["val2014"], 5000),
+    "vg500": (vg500.COUNTS["train"], vg500.COUNTS["test"], 5000),
+    "voc": (voc.COUNTS["trainval"], voc.COUNTS["test"], 500),
+    "cifar100": (cifar100.COUNTS["train"], cifar100.COUNTS["test"], 5000),
+    "tiny_imagenet": (tiny_imagenet.COUNTS["train"], tiny_imagenet.COUNTS["val"], 5000),
+    "ag_news": (ag_news.COUNTS["train"], ag_news.COUNTS["test"], 5000),
 }
 EXTRACTING = ("10_extract_image", "11_extract_text")
 # What the paper's images a second come to on its RTX 4090, of the vendor's peak: see the page on cost.
@@ -32,17 +34,14 @@ def main(name, gpu="rtx4090"):
     except ValueError as error:
         sys.exit(str(error))
     profile = profiles.load(name)
-    reader = profile.data.get("reader")
-    if reader not in SAMPLES:
-        sys.exit(f"profile {name} reads {reader!r}; plans are for {', '.join(SAMPLES)}")
-    samples = SAMPLES[reader]
-    print(f"profile {name}: {samples:,} samples of {reader}, {profile.shards} shards each\n")
+    rows = [row(profile, page, rate) for page in extractions(profile)]
+    print(f"profile {profile.name}: {profile.shards} shards each\n")
     for lack in missing(profile):
         print(f"missing: {lack}")
-    rows = [row(profile, page, samples, rate) for page in extractions(profile)]
     columns = [
         "page",
         "model",
+        "samples",
         "sets",
         "passes",
         "plain passes",
@@ -60,7 +59,8 @@ def main(name, gpu="rtx4090"):
 
 def extractions(profile):
     """The pages of a profile that extract features."""
-    return [page for page in EXTRACTING if profile.pages is None or page in profile.pages]
+    named = [page for page in EXTRACTING if profile.pages is None or page in profile.pages]
+    return profiles.runs(replace(profile, pages=None), named, data_prep.gives(profile.data))
 
 
 def missing(profile):
@@ -73,7 +73,7 @@ def missing(profile):
     if "dit-xl-2-256" in names:
         names.add("sd-vae-ft-mse")
     for model in sorted(names):
-        own = profile.models.get(model, {}).get("folder")
+        own = profile.models.get(model, {}).get("folder") or model in shipped.MODELS or "-random" in model
         if not (own or published.folder_of(model).is_dir()):
             yield f"{model}: python -m data_prep.fetch {model}"
 
@@ -85,17 +85,44 @@ def sets(taken):
     return len(taken["noise_seeds"]) + without_noise * (3 if taken.get("enhanced") else 1)
 
 
-def row(profile, page, samples, rate):
+def samples(profile, page):
+    """How many samples of all parts a page takes: what its parameter says, where that is 0 what there is."""
+    taken = profiles.planned(profile, page)["samples"]
+    if all(taken):
+        return sum(taken)
+    return sum(count or held for count, held in zip(taken, parts(profile), strict=True))
+
+
+def parts(profile):
+    """How many samples train, val and test hold: of the data that are there, else as published."""
+    reader, data = profile.data.get("reader"), profile.data
+    try:
+        splits = data_prep.splits(profiles.expanded(data, profile.name))
+        return [len(splits[part]) for part in profiles.PARTS]
+    except (FileNotFoundError, ValueError) as error:
+        own = reader == "coco" and "parts" in data
+        if own or reader not in PUBLISHED:
+            sys.exit(f"the data of profile {profile.name} cannot be counted: {error}")
+    train, test, validation = PUBLISHED[reader]
+    validation = data.get("validation", validation)
+    return [train - validation, validation, test]
+
+
+def row(profile, page, rate):
     """One line of the plan, as text."""
-    taken = profiles.planned(profile, page)
+    taken, count = profiles.planned(profile, page), samples(profile, page)
     name, points = taken["backbone"], {key: taken[key] for key in ("blocks", "timesteps")}
     length = profile.models.get(name, {}).get("length", published.PLAID_LENGTH)
-    model = cost.model(name, length)
-    ours = cost.one_pass_per_timestep(model, samples * sets(taken), **points)
-    plain = cost.one_pass_per_point(model, samples * sets(taken), **points)
+    try:
+        model = cost.model(name, length)
+    except ValueError as error:
+        sys.exit(f"profile {profile.name}, {page}: {error}")
+    ours = cost.one_pass_per_timestep(model, count * sets(taken), **points)
+    plain = cost.one_pass_per_point(model, count * sets(taken), **points)
     return [
         page,
         name,
+        f"{count:,}",
         str(sets(taken)),
         f"{ours.passes:,}",
         f"{plain.passes:,}",

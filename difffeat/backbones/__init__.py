@@ -5,7 +5,6 @@ profile, `published` the paper's own; `autoencoder` is that of the published DiT
 model; `taps` looks inside a block.
 """
 
-import hashlib
 import inspect
 from functools import partial
 
@@ -75,10 +74,11 @@ def load(
     with torch.random.fork_rng(devices=[]):
         # The untrained copy of a model with random weights has other ones.
         torch.manual_seed(seed + (name.endswith("-random") and not trained))
-        model, weights = BUILDERS[name](folder, trained, **options)
+        model = BUILDERS[name](folder, trained, **options)
     model.name = name if trained else f"{name}-untrained"
-    model.sha256 = _identity(model, weights, precision=precision, **options)
-    model.eval().requires_grad_(False).to(device).run_in(PRECISIONS[precision])
+    model.eval().requires_grad_(False).run_in(PRECISIONS[precision])
+    model.sha256 = model.identity()
+    model.to(device)
     if _autoencoder(model):
         model.encoder.to(device)
     if compiled:
@@ -90,28 +90,3 @@ def load(
 def _autoencoder(model):
     """Whether the model reads images through a network of its own, which its parameters do not include."""
     return isinstance(getattr(model, "encoder", None), Autoencoder)
-
-
-def _of_file(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _of_tensors(state):
-    found = hashlib.sha256()
-    for name, tensor in state.items():
-        found.update(name.encode())
-        found.update(tensor.contiguous().numpy().data)
-    return found.hexdigest()
-
-
-def _identity(model, weights, *, precision, **options):
-    """One hash of all that decides features: of the weights, and of what else reads a model's inputs."""
-    parts = [_of_file(weights) if weights else _of_tensors(model.state_dict())]
-    if _autoencoder(model):
-        parts.append(_of_tensors(model.encoder.network.state_dict()))
-    if not weights and getattr(model, "tokenizer", None):
-        parts.append(hashlib.sha256(model.tokenizer.to_str().encode()).hexdigest())
-    parts += [f"{name} {options[name]}" for name in ("posterior", "framing", "length") if name in options]
-    parts += [precision] if precision != "float32" else []
-    return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()

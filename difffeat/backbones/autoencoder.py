@@ -5,6 +5,8 @@ import hashlib
 import torch
 from diffusers import AutoencoderKL
 
+from difffeat._checkpoint import digest_of
+
 SCALE = 0.18215  # brings the latents to about unit variance, what the diffusion schedule expects
 POSTERIORS = ("mean", "sample")
 # The published autoencoder's shape, for one with random weights.
@@ -38,6 +40,11 @@ class Autoencoder:
     def random(cls, posterior="mean"):
         """The published shape with random weights, for runs that try the plumbing."""
         return cls(AutoencoderKL(**SHAPE), posterior)
+
+    def identity(self):
+        """Hash of all that decides latents."""
+        told = f"{self.posterior} {SCALE} {digest_of(self.network.state_dict())}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def to(self, device):
         """Move the network; channels last there, which its convolutions prefer."""

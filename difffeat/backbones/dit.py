@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from difffeat._checkpoint import axes_of, check_tensors, depth_of, read_checkpoint
+from difffeat._checkpoint import axes_of, check_tensors, depth_of, digest_of, read_checkpoint
 from difffeat.backbones.protocol import Backbone, Latents
 from difffeat.schedule import DDPM
 
@@ -93,6 +93,11 @@ class DiT(Backbone):
             for layer in (*gates, self.transformer.proj_out_1, self.transformer.proj_out_2):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
+
+    def settings(self):
+        """As `Backbone.settings`: the shape, and how a picture becomes latents."""
+        encoder = None if self.encoder is None else self.encoder.identity()
+        return self.config | {"image_side": self.image_side, "framing": self.framing, "encoder": encoder}
 
     @property
     def blocks(self):
@@ -356,10 +361,16 @@ class PatchPCA:
         size = z.shape[-1] * self.patch
         return functional.fold(patches.transpose(1, 2), size, self.patch, stride=self.patch).clamp(-1, 1)
 
+    def identity(self):
+        """Hash of all that decides latents."""
+        return digest_of(self._tensors())
+
+    def _tensors(self):
+        return {"mean": self.mean, "basis": self.basis, "scale": self.scale}
+
     def save(self, path):
         """Write the three tensors as safetensors, in float32."""
-        tensors = {"mean": self.mean, "basis": self.basis, "scale": self.scale}
-        save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+        save_file({name: value.contiguous() for name, value in self._tensors().items()}, path)
 
     @classmethod
     def load(cls, path):

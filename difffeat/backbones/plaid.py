@@ -110,6 +110,10 @@ class Plaid(Backbone):
         model.load_state_dict(state | embeddings | network)
         return model.eval()
 
+    def settings(self):
+        """As `Backbone.settings`: the shape, and what cuts a text into tokens."""
+        return self.config | {"tokenizer": None if self.tokenizer is None else self.tokenizer.to_str()}
+
     @property
     def embeddings(self):
         """Embedding of every token, (V, E), rows of length 1."""

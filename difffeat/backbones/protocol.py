@@ -6,11 +6,14 @@ zero-based index of layers. N samples, T tokens, D width; latents z are (N, C, H
 text.
 """
 
+import hashlib
+import json
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from difffeat._checkpoint import digest_of
 from difffeat.schedule import check_timestep
 
 
@@ -29,14 +32,14 @@ class Backbone(nn.Module):
     name : str
     modality : "image" or "text"
     depth, width : int, number of blocks and size of a token
-    sha256 : str, hash of the weights file, or what stands for it
+    sha256 : str, hash of all that decides features, see `identity`
     schedule : DDPM or PlaidSchedule
     latent_shape : tuple of int, of one sample's latents
     blocks : sequence of the modules that run one after another
     places : dict of what `taps.tap` can look at in a block to the submodule that puts it out
 
-    A model implements `latents` and its inverse `decode`, `predict`, and the two halves of a forward pass
-    that `states` runs: `embed` and `run_block`.
+    A model implements `latents` and its inverse `decode`, `predict`, the two halves of a forward pass that
+    `states` runs, `embed` and `run_block`, and `settings`, what decides its features besides its tensors.
     """
 
     name = "unnamed"
@@ -47,6 +50,16 @@ class Backbone(nn.Module):
         """Compute the blocks' products in this dtype from now on; parameters stay float32."""
         self.precision = precision
         return self
+
+    def settings(self):
+        """What decides features besides the tensors, by name: of values that JSON can hold."""
+        raise NotImplementedError
+
+    def identity(self):
+        """One hash of all that decides features: tensors, settings, precision. Another one, other features."""
+        told = {"precision": str(self.precision), "settings": self.settings()}
+        parts = [digest_of(self.state_dict()), json.dumps(told, sort_keys=True)]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     @property
     def device(self):

@@ -45,8 +45,7 @@ def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="
 
     Returns
     -------
-    model : DiT
-    weights : None: the hash of the tensors stands for the model, not that of a file
+    DiT
     """
     source = folder or folder_of("dit-xl-2-256")
     official = sorted(Path(source).glob("DiT-*.pt"))
@@ -61,7 +60,7 @@ def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="
         model = DiT(**model.config, closed_gates=False)
     model.encoder = Autoencoder(_autoencoder(source, vae), posterior)
     model.image_side, model.framing = 8 * model.latent_shape[1], framing
-    return model, None
+    return model
 
 
 def _official_dit(path, heads):
@@ -117,7 +116,7 @@ def dit_xl_random(folder, trained, *, posterior="mean", framing="published"):
     """DiT-XL/2-256 and its autoencoder at random weights, with gates open; other ones for `trained=False`."""
     model = DiT(**DIT_XL, closed_gates=False, image_side=256, framing=framing)
     model.encoder = Autoencoder.random(posterior)
-    return model, None
+    return model
 
 
 def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
@@ -133,8 +132,7 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
 
     Returns
     -------
-    model : Plaid
-    weights : None, as for `dit_xl`
+    Plaid
     """
     source = Path(folder or folder_of("plaid-1b"))
     held = [path.parent for path in sorted(source.rglob("model.pt"))] or [source]
@@ -144,16 +142,16 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     words = read_tokenizer(tokenizer or source / TOKENIZER)
     model = Plaid.from_official(*map(read_checkpoint, paths), length=length, tokenizer=words, files=paths)
     if trained:
-        return model, None
+        return model
     copy = Plaid(**model.config, tokenizer=words)
     copy.schedule.load_state_dict(model.schedule.state_dict())
-    return copy, None
+    return copy
 
 
 def plaid_1b_random(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     """Plaid 1B at random weights, other ones for `trained=False`; its tokenizer is needed all the same."""
     words = read_tokenizer(tokenizer or Path(folder or folder_of("plaid-1b")) / TOKENIZER)
-    return Plaid(**PLAID_1B, length=length, tokenizer=words), None
+    return Plaid(**PLAID_1B, length=length, tokenizer=words)
 
 
 def read_tokenizer(path):

@@ -29,13 +29,17 @@ def weights_folder(name):
     return WEIGHTS / name
 
 
+def shape(name):
+    """The shape of a shipped model, as its class takes it, without its weights."""
+    return _read_config(name, weights_folder(name) / "config.json")
+
+
 def build(name, folder, trained):
     """A shipped backbone, or its untrained copy.
 
     Returns
     -------
-    model : Backbone
-    weights : path of the file whose hash stands for the model; None for the untrained copy
+    Backbone
 
     Raises
     ------
@@ -61,11 +65,11 @@ def build(name, folder, trained):
     weights = {key: value.float() for key, value in weights.items()}
     if trained:
         model.load_state_dict(weights)
-        return model, path
+        return model
     # A learned noise schedule is kept: both copies then read the same noised inputs.
     schedule = {key: value for key, value in weights.items() if key.startswith("schedule.")}
     model.load_state_dict(model.state_dict() | schedule)
-    return model, None
+    return model
 
 
 def _way_out(name, folder):
