@@ -126,9 +126,7 @@ def model(name, length=published.PLAID_LENGTH) -> Model:
         raise ValueError(f"the cost of {name!r} is not known; known: {', '.join(shapes)}")
     count, shape = shapes[known]
     with torch.device("meta"):
-        coded = (
-            _autoencoder() if known == "dit-xl-2-256" else 0.0
-        )  # the latents of the shipped one cost nothing
+        coded = _autoencoder() if known == "dit-xl-2-256" else 0.0  # others read few pixels
         return Model(shape["width"], shape["depth"], count(shape), coded)
 
 

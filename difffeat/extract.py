@@ -27,8 +27,8 @@ from difffeat._progress import bar
 from difffeat.datasets import ON_BROKEN, BrokenImage, Split
 
 POOLINGS = ("mean", "real", "unpadded")
-# Counts what the code makes of the same inputs and models, from decoding a picture to averaging tokens. A test
-# holds it to recorded features: where they change this must, so that caches of before do not serve.
+# Counts what the code makes of the same inputs and models, from decoding a picture to averaging tokens. A
+# test holds it to recorded features: where they change this must, so that caches of before do not serve.
 VERSION = 1
 
 

@@ -146,8 +146,8 @@ class Pairs:
         }
 
     def _trained(self, pairs):
-        """Pairs of every noise seed, trained together: val, test (P, S), draws, val_draws (P, S, R) and losses
-        (P, S, epochs)."""
+        """Pairs of every noise seed, trained together, by name: val, test (P, S), draws, val_draws (P, S, R),
+        losses (P, S, epochs)."""
         image_points, text_points = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
         places = [
             (

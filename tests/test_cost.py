@@ -93,7 +93,8 @@ def test_a_plan_counts_the_data_that_it_is_given(tmp_path):
     parts = ["train"] * 30 + ["val"] * 6 + ["test"] * 4
     lines = [f"a caption {place},cat,{part}" for place, part in enumerate(parts)]
     (tmp_path / "own.csv").write_text("\n".join(["text,tags,part", *lines]))
-    table = f"{{reader: table, folder: {tmp_path}, files: own.csv, columns: {{caption: text, labels: tags, part: part}}}}"
+    columns = "{caption: text, labels: tags, part: part}"
+    table = f"{{reader: table, folder: {tmp_path}, files: own.csv, columns: {columns}}}"
     coco = "{reader: coco, folder: /nowhere, parts: {train: train, test: test}}"
     for name, data, samples, expected in (
         ("all", table, [0, 0, 0], "11_extract_text  plaid-scenes            40"),

@@ -1,7 +1,9 @@
 """What decides features is in their identity: a change of it gives other features, never those of before.
 
 The features of a few pictures and texts lie in `features.json`, with the version of the code that made them.
-Where the code comes to make others, raise `extract.VERSION` and record them anew: `python tests/test_identity.py`.
+Where the code comes to make others, raise `extract.VERSION` and record them anew:
+
+    python tests/test_identity.py
 """
 
 import json

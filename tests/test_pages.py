@@ -1,5 +1,6 @@
 """What pages say in one line is what the grids, pairs and searches behind it hold."""
 
+import hashlib
 import json
 from dataclasses import replace
 

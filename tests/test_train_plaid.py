@@ -1,6 +1,7 @@
 """Training of the text backbone: its loss is the variational bound, and a killed run goes on from there."""
 
 import csv
+import hashlib
 import json
 import math
 import os

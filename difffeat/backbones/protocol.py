@@ -56,7 +56,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def identity(self):
-        """One hash of all that decides features: tensors, settings, precision. Another one, other features."""
+        """One hash of all that decides features: tensors, settings and precision."""
         told = {"precision": str(self.precision), "settings": self.settings()}
         parts = [digest_of(self.state_dict()), json.dumps(told, sort_keys=True)]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
