@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from difffeat import cache
+from difffeat.features import cache
 
 
 def ours(folder, grid, points, size):

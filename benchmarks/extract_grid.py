@@ -24,9 +24,9 @@ import torch
 from diffusers import DiTTransformer2DModel
 from PIL import Image
 
-from difffeat import cache, extract, schedule
 from difffeat.backbones.dit import DiT, PatchPCA, pixels
-from difffeat.datasets import Split
+from difffeat.features import cache, extract, schedule
+from difffeat.features.datasets import Split
 
 TIMESTEPS = (0, 10, 30, 50, 100, 150)  # the paper's
 PIXELS = 8  # side of the patch of pixels behind a latent pixel

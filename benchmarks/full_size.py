@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 import data_prep
-from difffeat import backbones, cost, extract
+from difffeat import backbones, cost
+from difffeat.features import extract
 
 MODELS = {"dit-xl-2-256": (50, 24), "plaid-1b": (0, 24)}  # the paper's timestep, and its deepest block
 

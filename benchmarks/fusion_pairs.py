@@ -17,8 +17,8 @@ import torch
 from probe_grid import seconds
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
-from difffeat.fusion import HEADS, fit_pairs
-from difffeat.probe import first_linear
+from difffeat.probing.fusion import HEADS, fit_pairs
+from difffeat.probing.probe import first_linear
 
 
 def together(head, images, texts, labels, pairs, how):

@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 import data_prep
-from difffeat.datasets import BrokenImage, BrokenSplit
+from difffeat.features.datasets import BrokenImage, BrokenSplit
 
 OUTCOMES = ("right", "clear error", "refused", "raw error", "silently wrong")
 NAMES = ("bird", "tree", "cup")

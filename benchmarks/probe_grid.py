@@ -17,7 +17,7 @@ import time
 import numpy as np
 import torch
 
-from difffeat.probe import first_linear, fit_grid
+from difffeat.probing.probe import first_linear, fit_grid
 
 BATCH = 128
 

@@ -7,13 +7,13 @@ import warnings
 from dataclasses import replace
 from functools import partial
 
-from data_prep import ag_news, cifar100, coco, coco_sample, table, tiny_imagenet, vg500, voc
-from data_prep._reading import PARTS, check_count, check_parts, held_together, modalities, with_val
-from difffeat._checked import json_object
-from difffeat._contents import digests
-from difffeat._files import ROOT, cache_root, only_writer
-from difffeat._progress import shown
-from difffeat.datasets import BrokenSplit, Split, load
+from data_prep.readers import ag_news, cifar100, coco, coco_sample, table, tiny_imagenet, vg500, voc
+from data_prep.readers.reading import PARTS, check_count, check_parts, held_together, modalities, with_val
+from difffeat.base.checked import json_object
+from difffeat.base.contents import digests
+from difffeat.base.files import ROOT, cache_root, only_writer
+from difffeat.base.progress import shown
+from difffeat.features.datasets import BrokenSplit, Split, load
 
 READERS = 2  # counts what readers make of the same files: what another version prepared is read anew
 

@@ -37,7 +37,7 @@ from types import SimpleNamespace
 
 import yaml
 
-from difffeat._files import ROOT, cache_root
+from difffeat.base.files import ROOT, cache_root
 
 FOLDER = ROOT / "notebooks" / "profiles"
 INJECTED = "# Parameters"  # first line of the cell that papermill adds

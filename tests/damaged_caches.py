@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 import torch
 
-from difffeat import cache
+from difffeat.features import cache
 
 BLOCKS, TIMESTEPS, WIDTH = [0, 8], [0, 30, 999], 40
 SAMPLES, EDGES = 24, (0, 8, 16, 24)

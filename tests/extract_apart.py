@@ -12,7 +12,8 @@ from pathlib import Path
 import tiny
 import torch
 
-from difffeat import _files, cache, extract
+from difffeat.base import files
+from difffeat.features import cache, extract
 
 POINTS = {"blocks": [0, 2], "timesteps": [0, 30], "batch_size": 4, "shard_size": 10, "progress": False}
 SAMPLES = 35
@@ -35,7 +36,7 @@ def run(split, backbone, folder, die_in_pass=None, die_in_write=None):
     child = os.fork()
     if not child:
         backbone.states = after(backbone.states, die_in_pass)
-        _files.os.fsync = after(os.fsync, die_in_write)
+        files.os.fsync = after(os.fsync, die_in_write)
         extract.extract(split, backbone, folder=folder, **POINTS)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

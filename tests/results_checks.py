@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from difffeat import claims
+from difffeat.evidence import claims
 from difffeat.profiles import ROOT
 
 

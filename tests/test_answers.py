@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from difffeat import answers
-from difffeat._shapes import Contradiction
-from difffeat.claims import Result
-from difffeat.floors import Floor
-from difffeat.stats import Measured
+from difffeat.evidence import answers
+from difffeat.evidence.claims import Result
+from difffeat.evidence.shapes import Contradiction
+from difffeat.probing.floors import Floor
+from difffeat.probing.stats import Measured
 
 NOISE = np.linspace(-1, 1, 201)  # the same images for all: 95 % of it lie within 0.95
 

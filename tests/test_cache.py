@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from difffeat import _files, _hdf5, cache
-from difffeat.cache import CacheError
+from difffeat.base import files
+from difffeat.features import cache, hdf5
+from difffeat.features.cache import CacheError
 
 BLOCKS, TIMESTEPS, WIDTH = [0, 8], [0, 30, 999], 6
 PROVENANCE = {
@@ -32,7 +33,7 @@ VALUES = (
 def write_shard(folder, lo, hi, *, values=VALUES, ids=IDS, skipped=(), **changes):
     path = cache.shard_path(folder, "val", lo, hi)
     points = ((block, timestep, values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS))
-    with _files.only_writer(path):
+    with files.only_writer(path):
         return cache.write_shard(
             path, ids=ids[lo:hi], points=points, provenance=PROVENANCE | changes, skipped=skipped
         )
@@ -103,7 +104,7 @@ def test_values_are_float16_in_one_piece_and_the_seal_has_their_checksum(tmp_pat
     with h5py.File(path) as shard:
         assert shard["b08/t0030"].dtype == np.float16 and shard["b08/t0030"].chunks is None
         offset, size = shard["b08/t0030"].id.get_offset(), shard["b08/t0030"].id.get_storage_size()
-    with _hdf5.reading(path) as (_, file):
+    with hdf5.reading(path) as (_, file):
         place = file.contents["data"]["b08/t0030"]
     assert place == [offset, "<f2", [4, WIDTH], zlib.crc32(path.read_bytes()[offset : offset + size])]
 
@@ -142,7 +143,7 @@ def test_float32_where_float16_would_overflow(tmp_path):
 def test_one_column_decides_the_precision(mean, spread, dtype):
     features = np.random.default_rng(1).normal(size=(50, WIDTH)).astype(np.float32)
     features[:, 2] = mean + spread * features[:, 2]
-    assert _hdf5.compact(features).dtype == dtype
+    assert hdf5.compact(features).dtype == dtype
 
 
 def plainly_compact(features):
@@ -163,7 +164,7 @@ def test_the_quick_way_to_a_precision_decides_as_the_rule_does(seed):
     features += random.choice([0, 0, 1], size=shape[1]) * 10 ** random.uniform(-3, 3)
     features[random.integers(shape[0])] *= 10 ** random.uniform(0, 3)  # the first row, at times, is far off
     features = features.astype(np.float32)
-    quick, plain = _hdf5.compact(features), plainly_compact(features)
+    quick, plain = hdf5.compact(features), plainly_compact(features)
     assert quick.dtype == plain.dtype and np.array_equal(quick, plain)
 
 
@@ -300,7 +301,7 @@ def test_shard_of_other_samples_under_the_view(tmp_path):
 
 def test_cache_of_another_schema(tmp_path, monkeypatch):
     view = write_all(tmp_path, schema=cache.SCHEMA)
-    monkeypatch.setattr(_hdf5, "SCHEMA", cache.SCHEMA + 1)
+    monkeypatch.setattr(hdf5, "SCHEMA", cache.SCHEMA + 1)
     with pytest.raises(CacheError, match=f"has schema {cache.SCHEMA}, this version reads {cache.SCHEMA + 1}"):
         cache.open(view)
 
@@ -346,7 +347,7 @@ def test_writing_under_a_failing_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_files.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(
         OSError, match=r"no room for .*00000000-00000004\.h5 .*MB\): No space left.*make room"
     ) as error:

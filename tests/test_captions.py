@@ -8,7 +8,6 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from data_prep import coco_lists
 from data_prep.captions import (
     enhance,
     enhanced,
@@ -20,9 +19,10 @@ from data_prep.captions import (
     string_match_scores,
     through_noise,
 )
-from difffeat import paper
-from difffeat.datasets import Split
-from difffeat.metrics import mean_average_precision
+from data_prep.readers import coco_lists
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.features.datasets import Split
+from difffeat.probing.metrics import mean_average_precision
 
 OFFICE = "An office cubicle with four different types of computers."
 

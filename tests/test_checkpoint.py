@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from difffeat._checkpoint import axes_of, check_tensors, depth_of, read_checkpoint
+from difffeat.base.checkpoint import axes_of, check_tensors, depth_of, read_checkpoint
 
 STATE = OrderedDict(weight=torch.arange(600.0).view(20, 30), bias=torch.tensor([1, 2]))
 

@@ -7,7 +7,7 @@ from layouts import reference
 from PIL import Image
 
 import data_prep
-from data_prep import cifar100
+from data_prep.readers import cifar100
 
 COUNTS = {"train": 25, "test": 5}
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from difffeat import claims, paper
-from difffeat.claims import Result, check
+from difffeat.evidence import claims
+from difffeat.evidence.claims import Result, check
+from difffeat.evidence.papers.diff_feat import tables as paper
 
 SHAPES = {
     "image": ["image_unimodal_in_timestep", "image_unimodal_in_block", "image_same_best_block"],

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import data_prep
-from data_prep import coco
+from data_prep.readers import coco
 
 COUNTS = {"train": 12, "val": 5, "test": 4}
 

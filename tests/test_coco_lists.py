@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import coco_lists
+from data_prep.readers import coco_lists
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import tarfile
 import pytest
 from layouts import reference
 
-from data_prep import coco_sample, splits
+from data_prep import splits
+from data_prep.readers import coco_sample
 
 
 @pytest.fixture

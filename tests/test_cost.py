@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from difffeat import cost, paper
+from difffeat import cost
+from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.profiles import ROOT
 
 

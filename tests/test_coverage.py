@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from difffeat import metrics, stats
-from difffeat.grid import Grid
+from difffeat.probing import metrics, stats
+from difffeat.probing.grid import Grid
 
 DRAWS = 300  # the ends of fewer draws are uncertain themselves: of 200 about 94 % are held
 TAILS = np.array([0.025, 0.975])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from damaged_caches import KINDS, SHARDS, VIEW
 
-from difffeat import cache
+from difffeat.features import cache
 
 
 @pytest.fixture(scope="module")

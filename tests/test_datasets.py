@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from difffeat import datasets
-from difffeat.datasets import BrokenImage, Split
+from difffeat.features import datasets
+from difffeat.features.datasets import BrokenImage, Split
 
 NAMES = ("cat", "dog", "cow")
 

@@ -15,9 +15,9 @@ import pytest
 import tiny
 import torch
 
-from difffeat import cache, extract, schedule
-from difffeat.cache import CacheError
-from difffeat.datasets import BrokenImage
+from difffeat.features import cache, extract, schedule
+from difffeat.features.cache import CacheError
+from difffeat.features.datasets import BrokenImage
 
 POINTS = {"blocks": [0, 1, 3], "timesteps": [0, 30]}
 HALF = {"rtol": 2e-3, "atol": 2e-3}  # float16 keeps 11 bits

@@ -29,7 +29,7 @@ from data_prep.fetch import __main__, fetch, room, sources
 from data_prep.fetch.download import CHUNK, _ask, _Pace, _Part, _Session, download
 from data_prep.fetch.sources import File, Source
 from data_prep.fetch.unpack import unpack
-from difffeat._files import downloads
+from difffeat.base.files import downloads
 
 BODY = random.Random(0).randbytes(5 * CHUNK + 321)
 

@@ -8,8 +8,8 @@ import tiny
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from difffeat import floors, grid, metrics, probe, stats
-from difffeat.datasets import Split
+from difffeat.features.datasets import Split
+from difffeat.probing import floors, grid, metrics, probe, stats
 
 SIZES = {"train": 60, "val": 200, "test": 200}
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from difffeat import fusion, probe
-from difffeat.fusion import HEADS, fit, fit_pairs
+from difffeat.probing import fusion, probe
+from difffeat.probing.fusion import HEADS, fit, fit_pairs
 
 SHORT = dict(epochs=3, batch_size=32, d_align=6)
 

@@ -7,8 +7,9 @@ import pytest
 import tiny
 from sklearn.metrics import average_precision_score
 
-from difffeat import datasets, extract, floors, fusion, grid, metrics, probe, stats
-from difffeat.pairs import Pairs
+from difffeat.features import datasets, extract
+from difffeat.probing import floors, fusion, grid, metrics, probe, stats
+from difffeat.probing.pairs import Pairs
 
 POINTS = dict(blocks=[0, 1, 2], timesteps=[0, 100])
 QUICK = dict(resamples=20, probing=dict(epochs=3))

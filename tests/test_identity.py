@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `python tests/test_identit
 import tiny
 
 import data_prep
-from difffeat import backbones, extract
-from difffeat.datasets import Split
+from difffeat import backbones
+from difffeat.features import extract
+from difffeat.features.datasets import Split
 
 RECORDED = Path(__file__).parent / "features.json"
 CAPTIONS = ["a red car by a tree", "", "two boats and a moon " * 12, "Ein Haus, ein Vogel?"]

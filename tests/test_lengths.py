@@ -7,7 +7,8 @@
 
 import pytest
 
-from difffeat import claims, probe
+from difffeat.evidence import claims
+from difffeat.probing import probe
 from difffeat.profiles import ROOT
 
 

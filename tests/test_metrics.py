@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, top_k_accuracy_score
 
-from difffeat import metrics
+from difffeat.probing import metrics
 
 
 @pytest.fixture

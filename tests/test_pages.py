@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from difffeat import backbones, pages, paper, search
-from difffeat.floors import Floor
-from difffeat.grid import Grid
-from difffeat.pairs import Pair
-from difffeat.stats import Measured
+from difffeat import backbones
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.probing import search
+from difffeat.probing.floors import Floor
+from difffeat.probing.grid import Grid
+from difffeat.probing.pairs import Pair
+from difffeat.probing.stats import Measured
+from difffeat.show import pages
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from difffeat import paper
+from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.profiles import ROOT
 
 

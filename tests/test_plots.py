@@ -9,8 +9,10 @@ import pytest
 import tiny
 from PIL import Image
 
-from difffeat import paper, plots, search
-from difffeat.datasets import Split
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.features.datasets import Split
+from difffeat.probing import search
+from difffeat.show import plots
 
 SIZE = 150_000  # bytes a figure may have
 

@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from difffeat import probe
-from difffeat.probe import LinearProbe, fit_grid
+from difffeat.probing import probe
+from difffeat.probing.probe import LinearProbe, fit_grid
 
 SHORT = dict(epochs=4, batch_size=32)
 

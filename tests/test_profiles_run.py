@@ -22,8 +22,10 @@ import yaml
 from PIL import Image
 
 import data_prep
-from data_prep import vg500
-from difffeat import claims, paper, profiles
+from data_prep.readers import vg500
+from difffeat import profiles
+from difffeat.evidence import claims
+from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.profiles import ROOT
 
 RANDOM = np.random.default_rng(0)

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import tiny
 
-from difffeat import probe, protocols
-from difffeat.claims import Result
-from difffeat.protocols import Choice, Study
+from difffeat.evidence import protocols
+from difffeat.evidence.claims import Result
+from difffeat.evidence.protocols import Choice, Study
+from difffeat.probing import probe
 
 
 @pytest.fixture(scope="module")

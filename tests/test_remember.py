@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from difffeat import _remember
-from difffeat._remember import remembered
+from difffeat.base import remember
+from difffeat.base.remember import remembered
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_other_code_measures_anew(tmp_path, measure, monkeypatch):
     remembered(tmp_path, WHAT, ["stats.py", "probe.py"], measure)
     assert measure.made == 2
     (tmp_path / "stats.py").write_text("changed")
-    monkeypatch.setattr(_remember, "HERE", tmp_path)
-    _remember._hash_of.cache_clear()
+    monkeypatch.setattr(remember, "PACKAGE", tmp_path)
+    remember._hash_of.cache_clear()
     remembered(tmp_path, WHAT, ["stats.py"], measure)
-    _remember._hash_of.cache_clear()
+    remember._hash_of.cache_clear()
     assert measure.made == 3
 
 
@@ -80,7 +80,7 @@ def test_what_is_there_is_read_where_nothing_can_be_written(tmp_path, measure, m
     def refuse(path):
         raise OSError(30, "Read-only file system", str(path))
 
-    monkeypatch.setattr(_remember, "only_writer", refuse)
+    monkeypatch.setattr(remember, "only_writer", refuse)
     assert (
         remembered(tmp_path, WHAT, ["stats.py"], measure)["val"].tolist() == [0, 1, 2] and measure.made == 1
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from difffeat.schedule import DDPM, PlaidSchedule, noise, noised
+from difffeat.features.schedule import DDPM, PlaidSchedule, noise, noised
 
 
 @pytest.fixture

@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from difffeat import paper, search
-from difffeat.search import Point, full_search, grid, local_search, lookup, neighbours, on_grids, regret
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.probing import search
+from difffeat.probing.search import (
+    Point,
+    full_search,
+    grid,
+    local_search,
+    lookup,
+    neighbours,
+    on_grids,
+    regret,
+)
 
 
 def replay(number):

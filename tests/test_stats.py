@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import ttest_rel
 
-from difffeat import metrics, stats
+from difffeat.probing import metrics, stats
 
 
 @pytest.fixture

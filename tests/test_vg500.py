@@ -6,8 +6,7 @@ import pytest
 from layouts import reference
 
 import data_prep
-from data_prep import vg500
-from difffeat import _checked
+from data_prep.readers import vg500
 
 LISTS = {"train": ["12.jpg", "7.jpg", "2405.jpg"], "test": ["3.jpg", "9.jpg"]}
 LABELS = {"12.jpg": [0, 499], "7.jpg": [3], "2405.jpg": [], "3.jpg": [1, 2], "9.jpg": [499], "8.jpg": [5]}
@@ -102,7 +101,7 @@ def test_the_other_name_of_an_image_id_and_a_byte_order_mark(folder):
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_regions_are_the_same_in_pieces_of_any_length(folder, chunk, encoding, monkeypatch):
-    monkeypatch.setattr(_checked, "CHUNK", chunk)
+    monkeypatch.setattr(checked, "CHUNK", chunk)
     odd = PHRASES | {3: ['"[{\\', "\u2028 \U0001f600", "1e5"], 9: ["x" * 300]}
     text = json.dumps(regions(odd), ensure_ascii=chunk > 3, indent=chunk % 2 or None)
     (folder / vg500.REGIONS).write_bytes(text.encode(encoding))

@@ -6,7 +6,7 @@ from layouts import reference
 from PIL import Image
 
 import data_prep
-from data_prep import voc
+from data_prep.readers import voc
 
 OBJECTS = {  # image: (class, difficult) of each object
     "000012": [("dog", 0), ("car", 1)],

@@ -9,7 +9,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from difffeat.backbones.dit import DiT, PatchPCA, pixels
 from difffeat.backbones.plaid import END, Plaid
-from difffeat.datasets import Split
+from difffeat.features.datasets import Split
 
 WORDS = ("cat", "dog", "cow", "sits", "runs", "sleeps", "here", "there")
 NAMES = WORDS[:3]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import nbformat
 
-from difffeat import claims
-from difffeat._run import machine
+from difffeat.base.run import machine
+from difffeat.evidence import claims
 from difffeat.profiles import ROOT
 
 STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]

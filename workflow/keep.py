@@ -12,7 +12,8 @@ from pathlib import Path
 
 import nbformat
 
-from difffeat import answers, claims, profiles
+from difffeat import profiles
+from difffeat.evidence import answers, claims
 
 START, END = "<!-- at a glance: written by `make keep` from results/scenes -->\n", "<!-- end -->"
 COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status", "contradicted by"]

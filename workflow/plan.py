@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 import data_prep
-from data_prep import ag_news, cifar100, coco, tiny_imagenet, vg500, voc
+from data_prep.readers import ag_news, cifar100, coco, tiny_imagenet, vg500, voc
 from difffeat import cost, profiles
 from difffeat.backbones import published, shipped
 

@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from difffeat import claims, profiles
-from difffeat._run import machine
+from difffeat import profiles
+from difffeat.base.run import machine
+from difffeat.evidence import claims
 
 COLUMNS = ["page", "seconds", "peak GB", "on"]
 

@@ -16,7 +16,7 @@ from data_prep.fetch.checksums import mend, remember, set_aside, verify
 from data_prep.fetch.download import download
 from data_prep.fetch.room import require_room
 from data_prep.fetch.unpack import unpack
-from difffeat._files import only_writer
+from difffeat.base.files import only_writer
 
 __all__ = ["fetch"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from data_prep.fetch import fetch
 from data_prep.fetch.room import show_size
 from data_prep.fetch.sources import chosen, known
-from difffeat._files import downloads
+from difffeat.base.files import downloads
 
 
 def main(arguments=None):

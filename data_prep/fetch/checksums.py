@@ -5,8 +5,8 @@ import json
 import time
 from pathlib import Path
 
-from difffeat._files import only_writer, write_whole
-from difffeat._progress import bar
+from difffeat.base.files import only_writer, write_whole
+from difffeat.base.progress import bar
 
 CHUNK = 2**20  # bytes
 

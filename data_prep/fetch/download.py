@@ -22,8 +22,8 @@ import requests
 import urllib3
 
 from data_prep.fetch.room import require_room, show_size
-from difffeat._files import only_writer, write_whole
-from difffeat._progress import bar
+from difffeat.base.files import only_writer, write_whole
+from difffeat.base.progress import bar
 
 TRIES = 5  # one after the other without a new byte, then it gives up
 WAIT = 1.0  # seconds before the second try, twice as long before each further one

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path, PureWindowsPath
 
 from data_prep.fetch.room import require_room
-from difffeat._progress import bar
+from difffeat.base.progress import bar
 
 CHUNK = 2**20  # bytes
 EXPANSION = 100  # times its own size that an archive may unpack to; text takes about a tenth when compressed

@@ -12,9 +12,9 @@ import torch
 
 from difffeat.backbones import published, shipped
 from difffeat.backbones.autoencoder import Autoencoder
+from difffeat.backbones.base import Backbone, Latents
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.plaid import Plaid
-from difffeat.backbones.protocol import Backbone, Latents
 from difffeat.backbones.shipped import weights_folder
 
 __all__ = ["Backbone", "DiT", "Latents", "Plaid", "load", "weights_folder"]

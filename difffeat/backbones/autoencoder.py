@@ -5,7 +5,7 @@ import hashlib
 import torch
 from diffusers import AutoencoderKL
 
-from difffeat._checkpoint import digest_of
+from difffeat.base.checkpoint import digest_of
 
 SCALE = 0.18215  # brings the latents to about unit variance, what the diffusion schedule expects
 POSTERIORS = ("mean", "sample")

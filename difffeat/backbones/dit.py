@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from difffeat._checkpoint import axes_of, check_tensors, depth_of, digest_of, read_checkpoint
-from difffeat.backbones.protocol import Backbone, Latents
-from difffeat.schedule import DDPM
+from difffeat.backbones.base import Backbone, Latents
+from difffeat.base.checkpoint import axes_of, check_tensors, depth_of, digest_of, read_checkpoint
+from difffeat.features.schedule import DDPM
 
 
 class DiT(Backbone):

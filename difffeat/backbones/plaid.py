@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from difffeat._checkpoint import axes_of, check_tensors, depth_of
-from difffeat.backbones.protocol import Backbone, Latents
-from difffeat.schedule import STEPS, PlaidSchedule
+from difffeat.backbones.base import Backbone, Latents
+from difffeat.base.checkpoint import axes_of, check_tensors, depth_of
+from difffeat.features.schedule import STEPS, PlaidSchedule
 
 END = "<|endoftext_R9VQqF0Ag7|>"  # the tokenizer's only special token, id 0; it also pads
 ROTARY_BASE = 10_000

@@ -9,11 +9,11 @@ from pathlib import Path
 from diffusers import AutoencoderKL, DiTTransformer2DModel
 from tokenizers import Tokenizer
 
-from difffeat._checkpoint import axes_of, check_tensors, read_checkpoint
-from difffeat._files import downloads
 from difffeat.backbones.autoencoder import Autoencoder
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.plaid import END, OFFICIAL_FILES, Plaid
+from difffeat.base.checkpoint import axes_of, check_tensors, read_checkpoint
+from difffeat.base.files import downloads
 
 # Heads of the published sizes, by width; a checkpoint does not hold the number.
 DIT_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}

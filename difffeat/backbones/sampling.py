@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from difffeat.schedule import STEPS, noise
+from difffeat.features.schedule import STEPS, noise
 
 
 @torch.inference_mode()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from difffeat._checkpoint import check_tensors, read_checkpoint
-from difffeat._files import ROOT
 from difffeat.backbones.dit import FRAMINGS, DiT, PatchPCA
 from difffeat.backbones.plaid import END, Plaid
+from difffeat.base.checkpoint import check_tensors, read_checkpoint
+from difffeat.base.files import ROOT
 
 WEIGHTS = Path(__file__).parent / "weights"
 TRAINED_BY = {"dit-scenes": "data_prep.train_dit", "plaid-scenes": "data_prep.train_plaid"}

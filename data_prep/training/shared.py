@@ -1,0 +1,232 @@
+"""What the training scripts share: allocation, averages, checkpoints, a log, a learning-rate plan."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from difffeat.base.files import write_whole
+
+# Training allocates and frees the same large buffers every step. By default glibc returns them to the system
+# each time; keeping them, in huge pages, doubles the number of samples a second on a CPU.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "268435456",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+
+
+def restart_with_fast_malloc():
+    """Start this command again with `MALLOC` set, unless it is: glibc reads it at start only."""
+    if sys.platform == "linux" and any(os.environ.get(name) != value for name, value in MALLOC.items()):
+        os.execvpe(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MALLOC})
+
+
+class Average:
+    """Exponential moving average of a model's parameters; early steps average over a shorter past."""
+
+    def __init__(self, model, decay=0.999):
+        self.decay = decay
+        self.parameters = [parameter.detach().clone() for parameter in model.parameters()]
+
+    @torch.no_grad()
+    def update(self, model, step):
+        """Move towards the model by 1 - decay."""
+        decay = min(self.decay, (step + 1) / (step + 10))
+        torch._foreach_lerp_(
+            self.parameters, [parameter.detach() for parameter in model.parameters()], 1 - decay
+        )
+
+    @torch.no_grad()
+    def copy_to(self, model):
+        """Write the averaged parameters into a model of the same shape."""
+        for parameter, average in zip(model.parameters(), self.parameters, strict=True):
+            parameter.copy_(average)
+        return model
+
+
+class Muon:
+    """Muon (Jordan et al. 2024) for the weight matrices of a model's blocks, AdamW for all else.
+
+    Muon makes the update of a matrix nearly orthogonal, so that no direction of it is left behind. Scaled to
+    AdamW's usual step, both take one learning rate.
+
+    Parameters
+    ----------
+    model : Module
+    blocks : Module inside it, whose two-dimensional parameters are Muon's
+    rate : float, learning rate
+    """
+
+    def __init__(self, model, blocks, rate):
+        matrices = [parameter for parameter in blocks.parameters() if parameter.ndim == 2]
+        chosen = {id(parameter) for parameter in matrices}
+        others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+        self.optimizers = [
+            torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.99), weight_decay=0.01),
+        ]
+
+    def step(self, rate):
+        """One update at a learning rate; gradients are cleared."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def state_dict(self):
+        """What a checkpoint keeps."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, states):
+        """Go on from what a checkpoint kept; ValueError if it was another optimizer's."""
+        if not isinstance(states, list):
+            raise ValueError("the checkpoint is of another optimizer: delete it, or name another --run")
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+def learning_rate(seen, *, peak, total, warmup, decay):
+    """Linear warm-up, constant, then a cosine to zero over the last `decay` samples.
+
+    The constant part makes a run extensible: before the decay has begun, it may be stopped and resumed with
+    another total.
+    """
+    if seen < warmup:
+        return peak * (seen + 1) / warmup
+    if seen <= total - decay:
+        return peak
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1, (seen - total + decay) / decay)))
+
+
+def save_checkpoint(path, state):
+    """Write under a temporary name, then rename: a checkpoint that exists is complete."""
+    path, content = Path(path), io.BytesIO()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state, content)
+    write_whole(path, content.getbuffer())
+
+
+def load_checkpoint(path):
+    """The saved state, or None when there is none yet.
+
+    A damaged one is set aside, which is said, and is none: training begins anew, with the same result.
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # PyTorch's reader meets damage with errors of every kind
+        aside = path.replace(path.with_name(f"{path.name}.damaged"))
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        print(
+            f"{path} is damaged or ends early ({why}): it is set aside as {aside}, and training begins anew",
+            file=sys.stderr,
+        )
+        return None
+
+
+class Log:
+    """A CSV of training measurements, which goes on where the checkpoint does.
+
+    Parameters
+    ----------
+    path : path of the file
+    resumed_at : int, step of the checkpoint; later rows are dropped
+    rows : list of dict, optional, the rows up to there, as a checkpoint keeps them; without them the file is
+        read, as far as it is whole: a line that was being written when training stopped is dropped
+    """
+
+    def __init__(self, path, resumed_at, rows=None):
+        self.path = Path(path)
+        self.rows = list(_whole_rows(self.path) if rows is None else rows)
+        self.rows = [row for row in self.rows if int(row["step"]) <= resumed_at]
+        if (self.path.read_bytes() if self.path.exists() else b"") != self._text():
+            self._write()
+
+    def add(self, **row):
+        """Append a row and rewrite the file; floats keep five significant digits."""
+        self.rows.append(
+            {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()}
+        )
+        self._write()
+
+    def _write(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, self._text())
+
+    def _text(self):
+        """The file's bytes; none without rows."""
+        text = io.StringIO(newline="")
+        if self.rows:
+            writer = csv.DictWriter(text, fieldnames=list(self.rows[-1]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        return text.getvalue().encode()
+
+    @property
+    def seconds(self):
+        """Training time so far, over all resumed runs."""
+        return float(self.rows[-1]["seconds"]) if self.rows else 0.0
+
+
+def _whole_rows(path):
+    """The rows of a CSV up to its first line that has no end or not what the header says."""
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    lines = text.split("\n")[:-1]  # the last has no end, or is empty
+    rows = []
+    for row in csv.DictReader(lines):
+        if None in row or None in row.values() or not row.get("step", "").isdecimal():
+            break
+        rows.append(row)
+    return rows
+
+
+def card_options(options):
+    """The command line as a card keeps it: without the folders, which say where somebody trained, not how."""
+    return {name: value for name, value in vars(options).items() if name not in ("out", "run", "threads")}
+
+
+def write_weights(folder, tensors, *, config, card, name="model.safetensors"):
+    """Ship a model: float16 safetensors, its config, and a card that says how it came about.
+
+    Parameters
+    ----------
+    folder : path
+    tensors : dict of name to Tensor
+    config : dict, what the loader needs to build the model
+    card : dict, data seed, steps, samples, time; commit, library versions and sha256 of the weights are added
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save({key: value.half().contiguous() for key, value in tensors.items()})
+    write_whole(folder / name, weights)
+    write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    digest = hashlib.sha256(weights).hexdigest()
+    body = {**card, "commit": _commit(), "torch": torch.__version__, "sha256": digest}
+    write_whole(folder / "card.json", (json.dumps(body, indent=2) + "\n").encode())
+
+
+def _commit():
+    """The last commit that changed the code of training, marked when the working tree differs from it."""
+    code = ["--", "data_prep", "difffeat/*.py", "difffeat/backbones/*.py"]
+    commit = _git("log", "-1", "--abbrev=12", "--format=%h", *code)
+    return commit + ("-modified" if commit and _git("status", "--porcelain", *code) else "") or "unknown"
+
+
+def _git(*arguments):
+    run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return run.stdout.strip()

@@ -1,0 +1,145 @@
+"""What every backbone offers, whatever it was trained on.
+
+Blocks are counted by how many have run: block 0 is the embedding before the first, block `depth` the output
+of the last. This is the paper's numbering and that of `hidden_states[b]` in transformers; it is not a
+zero-based index of layers. N samples, T tokens, D width; latents z are (N, C, H, W) for images, (N, T, E) for
+text.
+"""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from difffeat.base.checkpoint import digest_of
+from difffeat.features.schedule import check_timestep
+
+
+class Latents(NamedTuple):
+    """Encoded inputs: `z` (N, ...) float32; `mask` (N, T) bool, True for real tokens, None where all are."""
+
+    z: torch.Tensor
+    mask: torch.Tensor | None
+
+
+class Backbone(nn.Module):
+    """A frozen diffusion transformer to read features from.
+
+    Attributes
+    ----------
+    name : str
+    modality : "image" or "text"
+    depth, width : int, number of blocks and size of a token
+    sha256 : str, hash of all that decides features, see `identity`
+    schedule : DDPM or PlaidSchedule
+    latent_shape : tuple of int, of one sample's latents
+    blocks : sequence of the modules that run one after another
+    places : dict of what `taps.tap` can look at in a block to the submodule that puts it out
+
+    A model implements `latents` and its inverse `decode`, `predict`, the two halves of a forward pass that
+    `states` runs, `embed` and `run_block`, and `settings`, what decides its features besides its tensors.
+    """
+
+    name = "unnamed"
+    sha256 = "none"
+    precision = torch.float32
+
+    def run_in(self, precision):
+        """Compute the blocks' products in this dtype from now on; parameters stay float32."""
+        self.precision = precision
+        return self
+
+    def settings(self):
+        """What decides features besides the tensors, by name: of values that JSON can hold."""
+        raise NotImplementedError
+
+    def identity(self):
+        """One hash of all that decides features: tensors, settings and precision."""
+        told = {"precision": str(self.precision), "settings": self.settings()}
+        parts = [digest_of(self.state_dict()), json.dumps(told, sort_keys=True)]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    @property
+    def device(self):
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def latents(self, inputs):
+        """Encode a list of N PIL images or N strings: `Latents`."""
+        raise NotImplementedError
+
+    def decode(self, z):
+        """N images or strings of clean latents."""
+        raise NotImplementedError
+
+    def predict(self, z, timestep, previous=None):
+        """The model's estimate of the clean latents, of z's shape, from latents noised to an int timestep.
+
+        While sampling, `previous` is its estimate at the step before; a model may use it.
+        """
+        raise NotImplementedError
+
+    def embed(self, z, timesteps):
+        """Tokens (N, T, D) before the first block, and what every block is told besides (any object)."""
+        raise NotImplementedError
+
+    def run_block(self, index, tokens, context):
+        """Tokens (N, T, D) after the block with this zero-based index."""
+        raise NotImplementedError
+
+    def walk(self, z, timesteps, deepest, **shown):
+        """Yield (block, tokens, context) for blocks 0 to `deepest`; timesteps (N,), one for each sample."""
+        tokens, context = self.embed(z, timesteps, **shown)  # (N, T, D)
+        yield 0, tokens, context
+        for block in range(1, deepest + 1):
+            tokens = self.run_block(block - 1, tokens, context)  # (N, T, D)
+            yield block, tokens, context
+
+    @torch.inference_mode()
+    def states(self, z, timestep, blocks, *, condition=None, mask=None):
+        """Tokens at some blocks, in one pass that stops at the deepest of them.
+
+        Parameters
+        ----------
+        z : Tensor of shape (N, ...), latents already noised to `timestep`
+        timestep : int in [0, 1000)
+        blocks : sequence of int in [0, depth]
+        condition : int in [0, 1000), optional
+            What the model is told instead of `timestep`; for inputs whose noise is not that of their
+            timestep.
+        mask : bool Tensor (N, T), optional, of a text model: the tokens that others attend to. Tokens of
+            padding come out too, and mean nothing.
+
+        Returns
+        -------
+        dict of block to Tensor of shape (N, T, D), in ascending order of blocks
+
+        Raises
+        ------
+        ValueError
+            If a block or timestep is out of range; the message gives the range.
+        """
+        wanted = sorted({self.check_block(block) for block in blocks})
+        if not wanted:
+            raise ValueError(f"no blocks were asked for: name some of 0 (embedding) to {self.depth}")
+        told = check_timestep(timestep)
+        if condition is not None:
+            told = check_timestep(condition)
+        z = z.to(self.device)
+        timesteps = torch.full((len(z),), told, device=self.device)
+        low = self.precision != torch.float32
+        with torch.autocast(self.device.type, self.precision if low else None, enabled=low):
+            shown = {} if mask is None else {"mask": mask.to(self.device)}
+            walk = self.walk(z, timesteps, wanted[-1], **shown)
+            return {block: tokens for block, tokens, _ in walk if block in wanted}
+
+    def check_block(self, block):
+        """Return `block` as an int in [0, depth]; ValueError with the legal range otherwise."""
+        if block != int(block) or not 0 <= block <= self.depth:
+            raise ValueError(
+                f"block {block} is out of range: {self.name} has blocks 0 (embedding) to {self.depth}, "
+                "counted by how many have run"
+            )
+        return int(block)

@@ -1,0 +1,59 @@
+"""What took long to measure, kept beside the features that it was measured on."""
+
+import hashlib
+import io
+import json
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from difffeat.base.files import only_writer, write_whole
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def remembered(folder, what, code, measure):
+    """Arrays by name: read from `folder`, or measured and kept there.
+
+    Parameters
+    ----------
+    folder : path; None keeps nothing
+    what : dict, all that decides the arrays besides the code, as JSON takes it
+    code : names of the files of this package that make them; after a change of one they are measured again
+    measure : callable without arguments, returns a dict of name to array
+
+    Returns
+    -------
+    dict of name to ndarray
+    """
+    if folder is None:
+        return measure()
+    key = hashlib.sha256(json.dumps([what, _hash_of(tuple(code))], sort_keys=True).encode()).hexdigest()[:16]
+    path = Path(folder) / f"{key}.npz"
+    found = _read(path)
+    if found is not None:  # before any lock: what is complete serves on a read-only disk too
+        return found
+    with only_writer(path):
+        found = _read(path)
+        if found is None:
+            found = measure()
+            content = io.BytesIO()
+            np.savez(content, **found)
+            write_whole(path, content.getvalue())
+    return found
+
+
+def _read(path):
+    """The arrays of a file; None where there is none, or it is damaged: then it is made again."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+@cache
+def _hash_of(names):
+    return hashlib.sha256(b"".join((PACKAGE / name).read_bytes() for name in names)).hexdigest()

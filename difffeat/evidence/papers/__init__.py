@@ -1,0 +1,1 @@
+"""What papers print, each in a folder of its own: its tables and its claims."""

@@ -1,0 +1,218 @@
+"""What a status depends on: every claim judged again under other protocols, side by side.
+
+The claims are about features, not about how they are probed. Where a status changes with the length of the
+probe, the number of training images, the noise seed, the scaling or the weight decay, it says less.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from difffeat.base.progress import bar
+from difffeat.evidence import claims
+from difffeat.evidence.claims import Table
+from difffeat.probing import grid
+from difffeat.probing.pairs import Pairs
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One protocol, by what is not as in the base.
+
+    Attributes
+    ----------
+    axis, name : str, what is varied, and to which value
+    probing : dict, keyword arguments of `probe.fit_grid` and `fusion.fit_pairs`
+    train : int, how many training samples; None for all
+    seeds : noise seeds; None for those of the study
+    """
+
+    axis: str
+    name: str
+    probing: dict = field(default_factory=dict)
+    train: int | None = None
+    seeds: tuple | None = None
+
+    @property
+    def label(self):
+        """The head of its column: "steps 640"."""
+        return f"{self.axis} {self.name}"
+
+
+def choices(steps, base, train, seeds, decays):
+    """The protocols of a page: one axis after another, each with the base among its values.
+
+    Parameters
+    ----------
+    steps : lengths of the probe
+    base : int, the length elsewhere
+    train : numbers of training samples besides all of them
+    seeds : noise seeds, each alone and all together; the first alone is the base
+    decays : weight decays besides 0
+
+    Returns
+    -------
+    list of Choice
+    """
+    fixed = dict(steps=base)
+    return [
+        *(Choice("steps", f"{length:,}", dict(steps=length)) for length in steps),
+        *(Choice("training images", f"{count:,}", fixed, train=count) for count in train),
+        Choice("training images", "all", fixed),
+        *(Choice("noise seed", str(seed), fixed, seeds=(seed,)) for seed in seeds),
+        Choice("noise seed", "all", fixed, seeds=tuple(seeds)),
+        Choice("scaling", "standard", fixed),
+        Choice("scaling", "none", fixed | dict(scale="none")),
+        Choice("weight decay", "0", fixed),
+        *(Choice("weight decay", f"{decay:g}", fixed | dict(weight_decay=decay)) for decay in decays),
+    ]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Judges the claims of the pages on images, text and fusion under one protocol.
+
+    Attributes
+    ----------
+    original, enhanced : dicts of "train", "val", "test" to Split, captions as written and with labels
+    image, text : Backbones
+    image_points, text_points : dicts of blocks and timesteps; text_points also with pooling
+    deterministic : str, the noising of text that is not random
+    root : path, where the caches of features are
+    seeds : tuple of int, the noise seeds where a choice names none
+    d_align, resamples : int
+    """
+
+    original: dict
+    enhanced: dict
+    image: object
+    text: object
+    image_points: dict
+    text_points: dict
+    deterministic: str
+    root: object
+    seeds: tuple
+    d_align: int
+    resamples: int
+
+    def __call__(self, choice):
+        """{id of a claim: Result} under one protocol."""
+        seeds = choice.seeds or self.seeds
+        grids = self._grids(choice, seeds)
+        results = [
+            claims.check("image_unimodal_in_timestep", grids["image"]),
+            claims.check("image_unimodal_in_block", grids["image"]),
+            claims.check("image_same_best_block", grids["image"]),
+            claims.check("image_best_in_middle", grids["image"], depth=self.image.depth),
+            claims.check("text_falls_with_timestep", grids["text"]),
+            claims.check("text_rises_with_block", grids["text"]),
+            claims.check("text_deterministic_beats_random", grids["text"], grids["noised"]),
+            claims.check("text_noised_falls_with_timestep", grids["noised"]),
+            claims.check("text_noised_rises_with_block", grids["noised"]),
+            *self._fusion(choice, grids),
+        ]
+        return {result.id: result for result in results}
+
+    def _grids(self, choice, seeds):
+        """The grids that the claims are about."""
+        how = dict(root=self.root, resamples=self.resamples, probing=choice.probing, train=choice.train)
+        quiet = dict(noising=self.deterministic) | self.text_points
+        noised = dict(noising="random", seeds=seeds) | self.text_points
+        return {
+            "image": grid.measure(self.original, self.image, seeds=seeds, **self.image_points, **how),
+            "text": grid.measure(self.enhanced, self.text, **quiet, **how),
+            "noised": grid.measure(self.enhanced, self.text, **noised, **how),
+            "written": grid.measure(self.original, self.text, **quiet, **how),
+        }
+
+    def _fusion(self, choice, grids):
+        """The claims of fusion at the best point of each modality."""
+        image = grids["image"]
+
+        def fused(splits, text, head):
+            how = dict(resamples=self.resamples, train=choice.train, d_align=self.d_align, **choice.probing)
+            return Pairs(splits, image.features, text.features, head, **how)[image.best, text.best].on_test
+
+        added = fused(self.enhanced, grids["text"], "addition")
+        written = fused(self.original, grids["written"], "addition")
+        return [
+            claims.check("fusion_beats_image", added, image.at_best),
+            claims.check("fusion_beats_text", added, grids["text"].at_best),
+            claims.check("fusion_beats_concat", added, fused(self.enhanced, grids["text"], "concat")),
+            claims.check("fusion_beats_text_written", written, grids["written"].at_best),
+        ]
+
+
+def judged(study, choices):
+    """What a study finds under each choice, {Choice: {id of a claim: Result}}; equal protocols are judged
+    once."""
+    known, found = {}, {}
+    with bar(len(choices), "protocols", "protocol") as shown:
+        for choice in choices:
+            same = json.dumps([choice.probing, choice.train, choice.seeds or study.seeds], sort_keys=True)
+            if same not in known:
+                known[same] = study(choice)
+            found[choice] = known[same]
+            shown.update()
+    return found
+
+
+def strips(found):
+    """One row a claim, one column a protocol, in each cell the mark of the status.
+
+    Parameters
+    ----------
+    found : dict of Choice to what `Study` returns
+
+    Returns
+    -------
+    Table
+    """
+    first = next(iter(found.values()))
+    rows = [
+        {"claim": first[claim].what}
+        | {choice.label: results[claim].status for choice, results in found.items()}
+        for claim in first
+    ]
+    return Table(pd.DataFrame(rows), marks=tuple(choice.label for choice in found))
+
+
+def steady(found):
+    """Ids of the claims whose status is the same under every protocol, and of those whose status is not."""
+    first = next(iter(found.values()))
+    same = [claim for claim in first if len({results[claim].status for results in found.values()}) == 1]
+    return same, [claim for claim in first if claim not in same]
+
+
+def details(found):
+    """What a results file keeps of it: a list of a choice with the numbers of each claim under it."""
+    return [
+        {
+            "axis": choice.axis,
+            "name": choice.name,
+            "claims": {
+                name: {
+                    key: getattr(result, key) for key in ("status", "value", "interval", "support", "against")
+                }
+                for name, result in results.items()
+            },
+        }
+        for choice, results in found.items()
+    ]
+
+
+def numbers(found):
+    """The table behind `strips`: the number of each claim with its interval, one row a claim.
+
+    Parameters
+    ----------
+    found : as in `strips`
+    """
+    first = next(iter(found.values()))
+    rows = [
+        {"claim": first[claim].what, "number": first[claim].metric}
+        | {choice.label: results[claim].text for choice, results in found.items()}
+        for claim in first
+    ]
+    return Table(pd.DataFrame(rows))

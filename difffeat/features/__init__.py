@@ -1,0 +1,1 @@
+"""From a data set and a model to a cache of features: splits, noise, extraction, files."""

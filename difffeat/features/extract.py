@@ -1,0 +1,376 @@
+"""From a split and a backbone to a features cache: one pass per timestep serves every block.
+
+Letters: N samples in the split, n in a shard, T tokens, D width.
+
+A shard is a contiguous slice of the split. Its inputs are encoded once, then for every timestep noised and
+run up to the deepest block, and the tokens of each block are pooled as they come. Shards do not depend on
+each other, so several machines can share a split (`shard="2/4"`), and what was killed goes on from the last
+complete shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from difffeat.base.files import only_writer
+from difffeat.base.progress import bar
+from difffeat.features import cache, schedule
+from difffeat.features.datasets import ON_BROKEN, BrokenImage, Split
+
+POOLINGS = ("mean", "real", "unpadded")
+# Counts what the code makes of the same inputs and models, from decoding a picture to averaging tokens. A
+# test holds it to recorded features: where they change this must, so that caches of before do not serve.
+VERSION = 1
+
+
+def recipe(
+    split: Split,
+    backbone,
+    *,
+    blocks: Sequence[int],
+    timesteps: Sequence[int],
+    noising: str = "random",
+    seed: int = 0,
+    pooling: str = "mean",
+    condition: int | None = None,
+) -> dict:
+    """What decides the features; shards carry it as their provenance.
+
+    Parameters
+    ----------
+    split, backbone : what is fed to what
+    blocks : ints from 0 (the embedding) to the backbone's depth
+    timesteps : ints in [0, 1000), larger is noisier
+    noising : "random", "mean" or "ddim", see `schedule.noised`
+    seed : int, of the noise; it is drawn per sample from (seed, id) and the same at all timesteps
+    pooling : "mean" over all tokens; for text also "real", over those that are not padding, and "unpadded",
+        the same of a model that is not shown the padding, as if each text ran alone at its own length.
+        The paper averages over tokens and does not speak of padding; its text model has no mask.
+    condition : int, the timestep the model is told if it is not the one of the noise
+
+    Returns
+    -------
+    dict that JSON can hold
+
+    Raises
+    ------
+    ValueError
+        If a block, a timestep or an option is out of range or unknown; the message gives those there are.
+    """
+    for name, value, known in (("pooling", pooling, POOLINGS), ("noising", noising, schedule.NOISINGS)):
+        if value not in known:
+            raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
+    if pooling != "mean" and backbone.modality != "text":
+        raise ValueError(f"pooling {pooling!r} leaves out padding, which only text has; use 'mean'")
+    if pooling == "unpadded" and noising == "ddim":
+        raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
+    if backbone.sha256 == "none":
+        raise ValueError(
+            "the backbone has no hash of its weights: features of others could pass for its own; set `sha256`"
+        )
+    return {
+        "schema": cache.SCHEMA,
+        "version": VERSION,
+        "backbone": backbone.name,
+        "backbone_sha256": backbone.sha256,
+        "dataset": split.dataset,
+        "split": split.name,
+        "samples": len(split),
+        "inputs": split.input_digest(backbone.modality),
+        "blocks": _rising("blocks", blocks, backbone.check_block),
+        "timesteps": _rising("timesteps", timesteps, schedule.check_timestep),
+        "noising": noising,
+        "seed": seed if noising == "random" else None,  # the others draw nothing
+        "pooling": pooling,
+        "condition": None if condition is None else schedule.check_timestep(condition),
+    }
+
+
+def extract(
+    split: Split,
+    backbone,
+    *,
+    folder,
+    batch_size: int = 128,
+    shard_size: int = 1024,
+    shard: str = "1/1",
+    on_broken: str = "error",
+    progress: bool = True,
+    **what,
+) -> list[Path]:
+    """Write the shards of a split that are not there yet, and the view once all are.
+
+    Memory holds one shard, however large the split: `shard_size` x blocks x timesteps x D numbers.
+
+    Parameters
+    ----------
+    split : Split
+    backbone : Backbone
+    folder : path; a folder belongs to one recipe, see `location`
+    batch_size : int, samples per forward pass
+    shard_size : int, samples per shard
+    shard : "k/n", where n machines share the folder: do the k-th of n runs of shards
+    on_broken : "error", or "skip" to leave out images that cannot be decoded; a warning and the cache name
+        them, and `split.select(features.ids)` has the labels of the rest
+    progress : bool, show a bar on the terminal
+    **what : blocks, timesteps, noising, seed, pooling, condition: as in `recipe`
+
+    Returns
+    -------
+    list of Path, the shards of this machine, all of them complete
+
+    Raises
+    ------
+    ValueError
+        As `recipe`; also for a wrong `shard`.
+    BrokenImage
+        If an image cannot be decoded and is not to be skipped; the message names the file.
+    CacheError
+        If the folder holds shards of another recipe or another shard size.
+    OSError
+        If the disk is full. What is complete is kept, as it is after Ctrl-C or a kill.
+    """
+    if on_broken not in ON_BROKEN:
+        raise ValueError(f"on_broken {on_broken!r} is unknown; known: {', '.join(ON_BROKEN)}")
+    for name, size in (("batch_size", batch_size), ("shard_size", shard_size)):
+        if size < 1:
+            raise ValueError(f"{name} {size}: expected at least 1")
+    plan = recipe(split, backbone, **what)
+    slices = [(lo, min(lo + shard_size, len(split))) for lo in range(0, len(split), shard_size)]
+    paths = [cache.shard_path(folder, split.name, lo, hi) for lo, hi in slices]
+    share = _share(shard, len(slices))
+    _check_strangers(paths)
+    sizes = {path: hi - lo for path, (lo, hi) in zip(paths, slices, strict=True)}
+    done = sum(sizes[path] for path in paths[share] if path.is_file())
+    skipped = []
+    try:
+        with bar(
+            sum(sizes[path] for path in paths[share]), backbone.name, "samples", progress, done
+        ) as samples:
+            run = _Run(split, backbone, plan, batch_size, on_broken, samples.update)
+            for path, (lo, hi) in zip(paths[share], slices[share], strict=True):
+                skipped += run.complete(path, range(lo, hi))
+    except KeyboardInterrupt:
+        complete = sum(path.is_file() for path in paths[share])
+        raise KeyboardInterrupt(
+            f"stopped: {complete} of {len(paths[share])} shards of {split.name!r} are complete in {folder}; "
+            f"run the same call again to go on"
+        ) from None
+    if skipped:
+        _refuse_or_warn(skipped, split, on_broken)
+    if all(path.is_file() for path in paths) and not cache.view_is_current(folder, split.name):
+        with only_writer(cache.view_path(folder, split.name)):
+            cache.write_view(folder, split.name)
+    return paths[share]
+
+
+def features(split: Split, backbone, *, root, on_broken: str = "error", **how) -> cache.Features:
+    """The features asked for: from a cache under `root` that has them, else extracted into a new one there.
+
+    A cache of the same recipe with more blocks or timesteps serves as well.
+
+    Parameters
+    ----------
+    split, backbone : as in `extract`
+    root : path, the folder of all caches
+    on_broken : "error" or "skip"
+    **how : the other parameters of `extract`, but `folder` and `shard`
+
+    Returns
+    -------
+    cache.Features, narrowed to the blocks and timesteps asked for, in the order asked for
+
+    Raises
+    ------
+    As `extract`; BrokenImage also if the cache leaves out images and that was not asked for now.
+    """
+    storing = {name: how.pop(name) for name in ("batch_size", "shard_size", "progress") if name in how}
+    plan = recipe(split, backbone, **how)
+    path = _covering(root, plan)
+    if path is None:
+        folder = location(root, plan)
+        extract(split, backbone, folder=folder, on_broken=on_broken, **storing, **how)
+        path = cache.view_path(folder, split.name)
+    found = cache.open(path, expected=_identity(plan))
+    if found.skipped and on_broken == "error":
+        _refuse_or_warn(found.skipped, split, on_broken)
+    return found.select(how["blocks"], how["timesteps"])
+
+
+def location(root, plan: dict) -> Path:
+    """The folder under `root` for the features of a recipe."""
+    return _home(root, plan) / _key({name: plan[name] for name in ("blocks", "timesteps")})
+
+
+def _home(root, plan):
+    return Path(root) / f"{plan['backbone']}-{plan['dataset']}-{plan['split']}-{_key(_identity(plan))}"
+
+
+def _covering(root, plan):
+    """The view of a complete cache of this recipe that has all its points, or None."""
+    for path in sorted(_home(root, plan).glob(f"*/{plan['split']}.h5")):
+        held = cache.attributes(path)["provenance"]
+        covers = all(set(plan[name]) <= set(held[name]) for name in ("blocks", "timesteps"))
+        if covers and not cache.missing(path):
+            return path
+    return None
+
+
+def _identity(plan):
+    """What has to agree for a cache to serve: all but the points, of which it may hold more."""
+    return {name: value for name, value in plan.items() if name not in ("blocks", "timesteps")}
+
+
+def _key(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One extraction: what it reads, with what, and how far it is."""
+
+    split: Split
+    backbone: object
+    plan: dict
+    batch_size: int
+    on_broken: str
+    advance: Callable[[float], None]
+
+    def complete(self, path: Path, rows: range) -> list:
+        """Write the shard of these rows unless it is there; returns the images left out."""
+        if not path.is_file():  # a complete cache may lie where no lock can be made
+            with only_writer(path):
+                self._write(path, rows)
+        found = cache.attributes(path)
+        cache.check_provenance(path, self.plan, found["provenance"])
+        return found["skipped"]
+
+    def _write(self, path: Path, rows: range):
+        """Write the shard of these rows, unless somebody has meanwhile."""
+        if not path.is_file():
+            ids, latents, skipped = self._encode(rows)
+            points = self._points(ids, latents)
+            cache.write_shard(path, ids=ids, points=points, provenance=self.plan, skipped=skipped)
+            self.advance(len(skipped))
+
+    def _encode(self, rows: range):
+        """(ids, latents, skipped images) of the rows that can be read; latents are None if none can."""
+        parts, kept = [], []
+        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
+            for lo in range(0, len(rows), self.batch_size):
+                batch = rows[lo : lo + self.batch_size]
+                inputs = dict(zip(batch, pool.map(self._input, batch), strict=True))
+                readable = [row for row in batch if inputs[row] is not None]
+                if readable:
+                    with torch.inference_mode():
+                        parts.append(self.backbone.latents([inputs[row] for row in readable]))
+                kept += readable
+        latents = type(parts[0])(*map(_joined, zip(*parts, strict=True))) if parts else None
+        broken = sorted(set(rows) - set(kept))
+        skipped = [(int(self.split.ids[row]), self.split.images[row].name) for row in broken]
+        return self.split.ids[kept], latents, skipped
+
+    def _input(self, row: int):
+        """What the backbone is fed for a row; None for a broken image that is to be skipped."""
+        if self.backbone.modality == "text":
+            return self.split.captions[row]
+        try:
+            return self.split.image(row)
+        except BrokenImage as error:
+            if self.on_broken == "skip":
+                return None
+            raise BrokenImage(f'{error}; mend the file, or say on_broken="skip" to do without it') from error
+
+    def _points(self, ids: np.ndarray, latents) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield (block, timestep, features (n, D)), all blocks of a timestep from the same passes."""
+        plan, n = self.plan, len(ids)
+        noise = None
+        if n and plan["noising"] == "random":
+            noise = schedule.noise(plan["seed"], ids, latents.z.shape[1:])
+        for timestep in plan["timesteps"]:
+            pooled = {block: np.empty((n, self.backbone.width), np.float32) for block in plan["blocks"]}
+            for rows, shown in self._batches(latents, n):
+                z = self._noised(latents.z[rows], timestep, None if noise is None else noise[rows])
+                mask = None if plan["pooling"] == "mean" else latents.mask[rows]
+                told = {"condition": plan["condition"]}
+                if shown is not None:
+                    z, mask = z[:, :shown], mask[:, :shown]
+                    told["mask"] = mask
+                states = self.backbone.states(z, timestep, plan["blocks"], **told)
+                for block, tokens in states.items():
+                    pooled[block][rows] = _pool(tokens, mask)
+                self.advance(len(rows) / len(plan["timesteps"]))
+            for block in plan["blocks"]:
+                yield block, timestep, pooled[block]
+
+    def _batches(self, latents, n):
+        """Yield (rows of a batch, tokens it needs); None for all. Without padding, texts go by length."""
+        rows, lengths = np.arange(n), None
+        if n and self.plan["pooling"] == "unpadded":
+            lengths = latents.mask.sum(dim=1).numpy()
+            rows = np.argsort(lengths, kind="stable")
+        for lo in range(0, n, self.batch_size):
+            batch = rows[lo : lo + self.batch_size]
+            yield batch, None if lengths is None else max(1, int(lengths[batch].max()))
+
+    def _noised(self, z, timestep, noise):
+        z = z.to(self.backbone.device)
+        noise = None if noise is None else noise.to(z)
+        ways = {"noise": noise, "denoiser": self.backbone.predict}
+        return schedule.noised(z, timestep, self.plan["noising"], self.backbone.schedule, **ways)
+
+
+def _pool(tokens, mask):
+    """Mean over tokens (n, T, D), or over those the mask (n, T) marks as real: float32 (n, D)."""
+    tokens = tokens.float()
+    if mask is None:
+        return tokens.mean(dim=1).cpu().numpy()
+    weight = mask.to(tokens)[:, :, None]  # (n, T, 1)
+    return ((tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)).cpu().numpy()
+
+
+def _joined(parts):
+    """Batches as one tensor; None where no batch has any."""
+    return None if parts[0] is None else torch.cat(parts)
+
+
+def _rising(name, values, check):
+    values = sorted({check(value) for value in values})
+    if not values:
+        raise ValueError(f"no {name} were asked for; name at least one")
+    return values
+
+
+def _share(shard: str, count: int) -> slice:
+    """The part of `count` shards that machine k of n does, from "k/n"."""
+    k, slash, n = shard.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise ValueError(f"shard {shard!r}: expected k/n with k from 1 to n, '1/1' for one machine")
+    return slice(count * (int(k) - 1) // int(n), count * int(k) // int(n))
+
+
+def _check_strangers(paths):
+    """A folder holds the shards of one division only: others would overlap."""
+    strangers = sorted(set(paths[0].parent.glob("*.h5")) - set(paths))
+    if strangers:
+        raise cache.CacheError(
+            f"{strangers[0].parent} holds {strangers[0].name}, which is no shard of this division into "
+            f"{paths[0].stem} and so on; use the shard_size it was written with, or another folder"
+        )
+
+
+def _refuse_or_warn(skipped, split, on_broken):
+    names = ", ".join(name for _, name in skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+    message = f"{len(skipped)} of {len(split)} images of {split.name!r} cannot be decoded: {names}"
+    if on_broken == "error":
+        raise BrokenImage(f'{message}; the cache is without them: say on_broken="skip" to use it so')
+    warnings.warn(f"{message}; they are left out", stacklevel=3)

@@ -1,0 +1,146 @@
+"""What features must beat before they mean anything: label frequency, raw pixels, a bag of words.
+
+The untrained copy of a model and the clean input are floors too; they run through `grid.measure` like any
+other backbone. A floor is probed as the features above it are: the same probe, as long.
+
+N samples, D width, K labels, R draws.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import StandardScaler
+
+from difffeat.probing import measures, probe, stats
+
+STRENGTHS = tuple(10.0**power for power in (-4, -3, -2, -1, 0))  # C of scikit-learn, larger is weaker
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A named lower bound: a metric on test as a fraction, with its draws over test images."""
+
+    name: str
+    measured: stats.Measured
+    metric: str = "mAP"
+
+    @property
+    def value(self):
+        """The metric on test."""
+        return self.measured.value
+
+    @property
+    def interval(self):
+        """Its 95 % interval over test images."""
+        return self.measured.interval
+
+
+def label_frequency(splits, metric="mAP", resamples=200):
+    """Constant scores: a classifier that has seen nothing but how often each label occurs."""
+    test, frequency = splits["test"], splits["train"].labels.mean(axis=0)
+    return judged("label frequency", test, np.tile(frequency, (len(test), 1)), metric, resamples)
+
+
+def raw_pixels(splits, metric="mAP", resamples=200, side=16, **probing):
+    """A linear probe on the pixels themselves, reduced to `side` x `side`; `probing` as in
+    `probe.fit_grid`."""
+    pixels = {part: _pixels(split, side) for part, split in splits.items()}
+    return probed("raw pixels", splits, pixels, metric, resamples, **probing)
+
+
+def bag_of_words(splits, metric="mAP", resamples=200, **probing):
+    """A linear probe on which words of the training captions a caption holds; no order, no model.
+
+    Captions are those of `splits`: give the ones that the features beside it were read from.
+    """
+    return probed("bag of words", splits, words(splits), metric, resamples, **probing)
+
+
+def words(splits):
+    """Which words of the training captions each caption holds: {part: float32 (N, D)}, 0 or 1."""
+    vectorizer = CountVectorizer(binary=True, min_df=2).fit(splits["train"].captions)
+    return {
+        part: vectorizer.transform(split.captions).toarray().astype(np.float32)
+        for part, split in splits.items()
+    }
+
+
+def optimum(splits, grid, resamples=200, name="regularised optimum"):
+    """`regularised` on the features of a measured grid's best point, those of its first noise seed."""
+    timestep, block = grid.best
+    taken = grid.features[0]
+    read = {part: split.select(taken[part].ids) for part, split in splits.items()}
+    features = {part: found.read(block, timestep) for part, found in taken.items()}
+    return regularised(name, read, features, grid.metric, resamples)
+
+
+def probed(name, splits, features, metric="mAP", resamples=200, **probing):
+    """Any features {part: (N, D)}, probed as those of a model are."""
+    loss = measures.measure(metric).loss
+    probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=loss, **probing)
+    return judged(name, splits["test"], probes.scores(features["test"][None])[0], metric, resamples)
+
+
+def regularised(name, splits, features, metric="mAP", resamples=200, strengths=STRENGTHS):
+    """Scikit-learn's logistic regression, converged, its strength chosen on val: is the probe the bottleneck?
+
+    Parameters
+    ----------
+    name : str
+    splits : dict of "train", "val", "test" to Split
+    features : dict of the same parts to arrays (N, D)
+    metric, resamples : as elsewhere
+    strengths : inverse strengths C to choose from
+
+    Returns
+    -------
+    Floor
+    """
+    scaler, by = StandardScaler().fit(features["train"]), measures.measure(metric)
+    scaled = {part: scaler.transform(values) for part, values in features.items()}
+    best, scores = -np.inf, None
+    for strength in strengths:
+        fitted = _fit_logistic(scaled["train"], splits["train"].labels, strength, by.loss)
+        value = by.value(*splits["val"].judged(fitted(scaled["val"])))
+        if value > best:
+            best, scores = value, fitted(scaled["test"])
+    return judged(name, splits["test"], scores, metric, resamples)
+
+
+def _fit_logistic(features, labels, strength, loss):
+    """A callable of features (N, D): scores (N, K), constant for a label that is always or never there."""
+    one = LogisticRegression(C=strength, max_iter=2000)
+    if loss == "ce":
+        fitted = one.fit(features, labels.argmax(axis=1))
+
+        def classes(values):
+            found = np.zeros((len(values), labels.shape[1]))
+            found[:, fitted.classes_] = fitted.predict_proba(values)
+            return found
+
+        return classes
+    varies = labels.any(axis=0) & ~labels.all(axis=0)
+    fitted = OneVsRestClassifier(one).fit(features, labels[:, varies])
+
+    def scores(values):
+        found = np.tile(labels.mean(axis=0), (len(values), 1))
+        found[:, varies] = fitted.predict_proba(values)
+        return found
+
+    return scores
+
+
+def _pixels(split, side):
+    """(N, side * side * 3) float32 in [0, 1]."""
+    images = [np.asarray(split.image(row).resize((side, side)), np.float32) for row in range(len(split))]
+    return np.stack(images).reshape(len(split), -1) / 255
+
+
+def judged(name, split, scores, metric="mAP", resamples=200):
+    """The floor that scores (N, K) of a split reach, whatever they come from."""
+    by, kept = measures.measure(metric), split.judged(scores)
+    measured = stats.Measured(float(by.value(*kept)), by.draws(*kept, draws=resamples))
+    return Floor(name, measured, metric)

@@ -1,0 +1,421 @@
+"""Four ways to join an image and a text feature before one linear classifier, and many pairs at once.
+
+P pairs, N samples, Di and Dt widths of image and text, A the alignment width (d_align), K labels; image
+features (N, Di), text features (N, Dt), labels (N, K), probabilities (N, K).
+
+What the formulas imply, before any training:
+
+- Linear concatenation and linear addition add no function to a linear classifier C of concatenated features:
+  C (W_img h_img + W_txt h_txt) = (C W_img) h_img + (C W_txt) h_txt is linear in both, and for A >= K every
+  such classifier has this form. Where results differ, the l2 norm of "concat" or the optimisation is why.
+- Cross attention of one image token to one text token is a softmax over a single key, which is 1 whatever the
+  image: the head equals W_V h_txt. It ignores the image, and W_Q and W_K receive no gradient.
+- Read as it is printed, with column vectors h, (W_Q h_img)(W_K h_txt)^T is an A x A matrix: attention among
+  the channels of the text. That reading does use the image; it is the fifth head, "channel_attention".
+- So three heads are products of matrices, logits = sum_m h_m (W_m C_m) + bias, and are trained as such: the
+  product W_m C_m is D x K, and small beside the N x A numbers of a projected batch.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
+
+from difffeat.base.progress import bar
+from difffeat.base.threads import on_threads
+from difffeat.probing.probe import (
+    CACHE,
+    LINKS,
+    LINKS_,
+    WORKING_SET,
+    chunks,
+    descend,
+    first_linear,
+    one_hot,
+    packed,
+    standardise,
+    steps_of,
+)
+
+BATCH = 128  # samples scored at a time, and the paper's training batch
+
+
+def _concat(weights, image, text):
+    """Concat(h_img / |h_img|, h_txt / |h_txt|)"""
+    return torch.cat([normalize(image, dim=-1), normalize(text, dim=-1)], dim=-1)
+
+
+def _linear_concat(weights, image, text):
+    """Concat(W_img h_img, W_txt h_txt)"""
+    return torch.cat([image @ weights["image"], text @ weights["text"]], dim=-1)
+
+
+def _addition(weights, image, text):
+    """W_img h_img + W_txt h_txt"""
+    return image @ weights["image"] + text @ weights["text"]
+
+
+def _cross_attention(weights, image, text):
+    """softmax((W_Q h_img)(W_K h_txt)^T / sqrt(d_k)) W_V h_txt, each modality one token: a (1, A) row."""
+    query, key, value = (image @ weights["query"], text @ weights["key"], text @ weights["value"])
+    attention = attend(query.unsqueeze(-2), key.unsqueeze(-2), query.shape[-1])  # (P, B, 1, 1)
+    return (attention @ value.unsqueeze(-2)).squeeze(-2)
+
+
+def _channel_attention(weights, image, text):
+    """softmax((W_Q h_img)(W_K h_txt)^T / sqrt(d_k)) W_V h_txt, each modality an (A, 1) column."""
+    query, key, value = (image @ weights["query"], text @ weights["key"], text @ weights["value"])
+    # Products of a column and a row, (P, B, A, A): as broadcasts, half the time of so many small matmuls.
+    attention = torch.softmax((query / query.shape[-1] ** 0.5).unsqueeze(-1) * key.unsqueeze(-2), dim=-1)
+    return (attention * value.unsqueeze(-2)).sum(dim=-1)
+
+
+def attend(query, key, d_k):
+    """softmax(Q K^T / sqrt(d_k)), over the keys."""
+    return torch.softmax(query @ key.mT / d_k**0.5, dim=-1)
+
+
+_ADDED = {"image": "image", "text": "text"}
+_ATTENDED = {"query": "image", "key": "text", "value": "text"}
+# head -> how it joins (P, B, Di) and (P, B, Dt), and its projections with the modality that each reads
+HEADS = {
+    "concat": (_concat, {}),
+    "linear_concat": (_linear_concat, _ADDED),
+    "addition": (_addition, _ADDED),
+    "cross_attention": (_cross_attention, _ATTENDED),
+    "channel_attention": (_channel_attention, _ATTENDED),
+}
+# Heads that are linear in the features, or in the normalised ones: the modalities that reach the classifier
+# with the projection of each, if any, and whether the classifier has rows of its own for each.
+PRODUCTS = {
+    "concat": ({"image": None, "text": None}, True),
+    "linear_concat": ({"image": "image", "text": "text"}, True),
+    "addition": ({"image": "image", "text": "text"}, False),
+    "cross_attention": ({"text": "value"}, False),
+}
+
+
+@dataclass(frozen=True)
+class Fused:
+    """One trained fusion head with its classifier.
+
+    Attributes
+    ----------
+    head : name in HEADS
+    weights : dict of Tensors; the projections (Di or Dt, A), "classifier" (J, K) and "bias" (1, K)
+    scaling : dict of modality -> (mean, std), Tensors (1, Di) or (1, Dt)
+    loss : "bce" or "ce"
+    losses : ndarray (epochs,), mean training loss of each epoch, the last of which may be cut short
+    """
+
+    head: str
+    weights: dict
+    scaling: dict
+    loss: str
+    losses: np.ndarray
+
+    @torch.inference_mode()
+    def scores(self, image, text):
+        """Probability of every label.
+
+        Parameters
+        ----------
+        image : array of shape (M, Di)
+        text : array of shape (M, Dt)
+
+        Returns
+        -------
+        ndarray of float32, shape (M, K)
+
+        Raises
+        ------
+        ValueError
+            If the two disagree in M, a width differs from training, or a value is not finite.
+        """
+        inputs = []
+        for name, features in (("image", image), ("text", text)):
+            (x,) = chunks([features[None]], f"{name} features")  # (1, M, D)
+            mean, std = (values.to(x.device) for values in self.scaling[name])
+            if x.shape[2] != mean.shape[1]:
+                raise ValueError(f"{name} features are {x.shape[2]} wide, in training {mean.shape[1]}")
+            inputs.append(x.sub_(mean).div_(std).split(BATCH, dim=1))
+        _same_samples("image", len(image), "text", len(text))
+        weights = {name: weight[None].to(x.device) for name, weight in self.weights.items()}
+        logits = [_logits(self.head, weights, *batch) for batch in zip(*inputs, strict=True)]
+        return LINKS[self.loss](torch.cat(logits, dim=1).mT)[0].T.cpu().numpy()
+
+
+def fit(head, image, text, labels, **protocol):
+    """Train one fusion head on one image and one text feature.
+
+    Parameters
+    ----------
+    head : "concat", "linear_concat", "addition", "cross_attention" or "channel_attention"
+    image : array of shape (N, Di)
+    text : array of shape (N, Dt)
+    labels, **protocol
+        As in `fit_pairs`.
+
+    Returns
+    -------
+    Fused
+
+    Source
+    ------
+    Diff-Feat, section 3.3.
+    """
+    return fit_pairs(head, image[None], text[None], labels, **protocol)[0]
+
+
+def fit_pairs(
+    head,
+    images,
+    texts,
+    labels,
+    *,
+    pairs=None,
+    d_align=512,
+    loss="bce",
+    steps=None,
+    epochs=None,
+    batch_size=BATCH,
+    lr=1e-3,
+    weight_decay=0.0,
+    scale="standard",
+    seed=0,
+    progress=False,
+):
+    """Train a fusion head for each of many (image point, text point) pairs, together.
+
+    Every pair starts from the same weights and sees the same batches, as probes of a grid do.
+
+    Parameters
+    ----------
+    head : "concat", "linear_concat", "addition", "cross_attention" or "channel_attention"
+        The last holds batch_size * d_align ** 2 numbers per pair: on a CPU give it a small d_align.
+    images : array of shape (Pi, N, Di)
+    texts : array of shape (Pt, N, Dt)
+    pairs : list of (image point, text point), optional; all Pi * Pt of them without it
+    d_align : int, width A of the projections; the paper's d_alg = d_k = 512
+    labels, loss, steps, epochs, batch_size, lr, weight_decay, scale, seed, progress
+        As in `probe.fit_grid`; "concat" takes l2 norms after the scaling.
+
+    Returns
+    -------
+    list of Fused, one per pair, in the order of pairs
+
+    Raises
+    ------
+    ValueError
+        If the head is unknown, d_align is not positive, there is no pair or one is out of range, or an input
+        is not as `probe.fit_grid` asks.
+
+    Source
+    ------
+    Diff-Feat, section 3.3; widths and the l2 norm from section 4.3. Projections have no bias, as printed; the
+    classifier has one.
+    """
+    if head not in HEADS:
+        raise ValueError(f"unknown fusion head {head!r}; there are {', '.join(HEADS)}")
+    if d_align < 1:
+        raise ValueError(f"d_align must be positive, got {d_align}")
+    target = one_hot(labels, loss)  # (K, N)
+    features, scaling = {}, {}
+    for name, points in (("image", images), ("text", texts)):
+        (features[name],) = chunks([points], f"{name} features")  # (Pi, N, Di) or (Pt, N, Dt)
+        _same_samples(name, features[name].shape[1], "labels", target.shape[1])
+        scaling[name] = standardise(features[name], scale)
+    pairs = _checked_pairs(pairs, len(features["image"]), len(features["text"]))
+    length = steps_of(steps, epochs, target.shape[1], batch_size)
+    how = dict(steps=length, batch_size=batch_size, lr=lr, weight_decay=weight_decay)
+    fair = -(-len(pairs) // torch.get_num_threads())  # a group for each thread
+    together = min(_pairs_together(head, features, d_align, batch_size), fair)
+    groups = [pairs[first : first + together] for first in range(0, len(pairs), together)]
+    device = features["image"].device
+    with bar(len(pairs) * length, "pairs", "step", progress) as shown:
+
+        def fit_group(group):
+            return _fit_group(head, features, target.to(device), group, d_align, loss, seed, shown, how)
+
+        trained = [one for group in on_threads(fit_group, groups, device) for one in group]
+    return [
+        Fused(head, weights, _moments(scaling, pair), loss, losses)
+        for pair, (weights, losses) in zip(pairs, trained, strict=True)
+    ]
+
+
+def _moments(scaling, pair):
+    """The scaling of one pair: {modality: (mean, std)}, Tensors (1, D)."""
+    points = zip(("image", "text"), pair, strict=True)
+    return {name: tuple(values[point].cpu() for values in scaling[name]) for name, point in points}
+
+
+def _fit_group(head, features, target, pairs, d_align, loss, seed, shown, how):
+    """(weights, losses (epochs,)) of each of some pairs, trained in one go."""
+    generator = torch.Generator().manual_seed(seed)
+    first = _first_weights(head, features, len(target), d_align, generator)
+    repeated = [values.repeat(len(pairs), 1, 1) for values in first.values()]
+    flat, views = packed(repeated, target.device)
+    weights = dict(zip(first, views, strict=True))
+    batch = _batches(features, pairs, normalised=head == "concat")
+    gradients = _product_gradients if head in PRODUCTS else _autograd_gradients
+    step, losses = gradients(head, weights, loss, {name: x.shape[2] for name, x in features.items()}), []
+
+    def backward(rows):
+        flat.grad.zero_()
+        values = step(batch(rows), target.index_select(1, rows))  # (P,), summed over the batch
+        losses.append(values)
+
+    descend(
+        flat,
+        backward,
+        n=target.shape[1],
+        generator=generator,
+        shown=lambda steps: shown.update(steps * len(pairs)),
+        **how,
+    )
+    curves = _by_epoch(torch.stack(losses), target.shape[1], how["batch_size"])
+    return [
+        ({name: values[pair].detach().cpu() for name, values in weights.items()}, curves[pair])
+        for pair in range(len(pairs))
+    ]
+
+
+def _by_epoch(losses, n, batch_size):
+    """Mean loss in each epoch, ndarray (P, epochs), of losses (steps, P) summed over their batches."""
+    batches = -(-n // batch_size)
+    sizes = torch.full((batches,), float(batch_size))
+    sizes[-1] = n - (batches - 1) * batch_size
+    parts = [(part.cpu().sum(dim=0), sizes[: len(part)].sum()) for part in losses.split(batches)]
+    return torch.stack([total / samples for total, samples in parts], dim=1).numpy()
+
+
+def _batches(features, pairs, normalised):
+    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}, of length 1 if asked."""
+    gathered = {}
+    for name, points in zip(("image", "text"), zip(*pairs, strict=True), strict=True):
+        used = sorted(set(points))  # pairs share points: gather each once
+        points_used = normalize(features[name][used], dim=-1) if normalised else features[name][used]
+        by_sample = points_used.transpose(0, 1).contiguous()  # (N, points, D), long rows
+        which = torch.tensor([used.index(point) for point in points], device=by_sample.device)
+        gathered[name] = by_sample, None if list(points) == used else which
+
+    def batch(rows):
+        inputs = {}
+        for name, (by_sample, which) in gathered.items():
+            read = by_sample.index_select(0, rows).transpose(0, 1)  # (points, B, D)
+            inputs[name] = read if which is None else read.index_select(0, which)
+        return inputs
+
+    return batch
+
+
+def _autograd_gradients(head, weights, loss, widths):
+    """A callable that fills the gradient from one batch and returns its losses (P,), for any head."""
+    for values in weights.values():
+        values.requires_grad_()
+
+    def step(inputs, target):
+        logits = _logits(head, weights, inputs["image"], inputs["text"]).mT  # (P, K, B)
+        values = _losses(logits, target, loss)
+        values.sum().div(
+            _averaged_over(target, loss)
+        ).backward()  # each pair's loss reaches its own weights only
+        return values.detach() / _labels(target, loss)
+
+    return step
+
+
+def _product_gradients(head, weights, loss, widths):
+    """The same by hand, for heads that are products of matrices W (D, A) and C (A, K), or C (D, K) alone."""
+    projections, apart = PRODUCTS[head]
+    classifier, first, parts = weights["classifier"], 0, []
+    for modality, name in projections.items():
+        projection = weights.get(name)
+        width = widths[modality] if projection is None else projection.shape[2]
+        rows = slice(first, first + width)
+        first += width * apart
+        parts.append((modality, projection, classifier[:, rows], classifier.grad[:, rows]))
+
+    def step(inputs, target):
+        logits = weights["bias"].mT  # (P, K, 1)
+        for modality, projection, rows, _ in parts:
+            product = rows.mT if projection is None else torch.bmm(rows.mT, projection.mT)  # (P, K, D)
+            logits = torch.baddbmm(logits, product, inputs[modality].mT)  # (P, K, B)
+        values = _losses(logits, target, loss)
+        residual = LINKS_[loss](logits).sub_(target).div_(_averaged_over(target, loss))
+        for modality, projection, rows, gradient in parts:
+            slope = torch.bmm(residual, inputs[modality])  # (P, K, D)
+            if projection is None:
+                gradient.add_(slope.mT)
+                continue
+            torch.bmm(slope.mT, rows.mT, out=projection.grad)
+            gradient.baddbmm_(projection.mT, slope.mT)
+        torch.sum(residual.mT, dim=1, keepdim=True, out=weights["bias"].grad)
+        return values / _labels(target, loss)
+
+    return step
+
+
+def _labels(target, loss):
+    """Over how many labels the loss of one sample is averaged, of targets (K, B)."""
+    return len(target) if loss == "bce" else 1
+
+
+def _averaged_over(target, loss):
+    """Over how many terms the loss of a batch is averaged."""
+    return target.shape[1] * _labels(target, loss)
+
+
+def _logits(head, weights, image, text):
+    """Classifier of the joined features, (P, B, K)."""
+    join, _ = HEADS[head]
+    return torch.baddbmm(weights["bias"], join(weights, image, text), weights["classifier"])
+
+
+def _losses(logits, target, loss):
+    """Summed loss of each pair, (P,), from logits (P, K, B) and targets (K, B)."""
+    target = target.expand_as(logits)
+    if loss == "bce":
+        return binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=(1, 2))
+    return cross_entropy(logits, target, reduction="none").sum(dim=1)  # classes lie along the second axis
+
+
+def _first_weights(head, features, labels, d_align, generator):
+    """The first weights of every pair, as `torch.nn.Linear` draws them."""
+    join, projections = HEADS[head]
+    weights = {}
+    for name, modality in projections.items():
+        weights[name] = first_linear(features[modality].shape[2], d_align, generator)[0].T  # (D, A)
+    widths = (torch.zeros(1, features[modality].shape[2]) for modality in ("image", "text"))
+    classifier, bias = first_linear(join(weights, *widths).shape[1], labels, generator)
+    return weights | {"classifier": classifier.T, "bias": bias.T}  # (J, K), (1, K)
+
+
+def _pairs_together(head, features, d_align, batch_size):
+    """How many pairs are trained in one go: as many as stay near a core with their weights, gradients,
+    Adam's two moments and attention maps; on a GPU as many as a working set holds."""
+    _, projections = HEADS[head]
+    numbers = 4 * sum(features[modality].shape[2] * d_align for modality in projections.values())
+    if head == "channel_attention":
+        numbers += 3 * batch_size * d_align**2  # scores, their softmax, a gradient
+    limit = WORKING_SET if features["image"].is_cuda else CACHE
+    return max(1, limit // (4 * max(1, numbers)))
+
+
+def _checked_pairs(pairs, images, texts):
+    """All pairs, or the given ones if there are any and all are in range."""
+    pairs = list(product(range(images), range(texts)) if pairs is None else pairs)
+    if not pairs:
+        raise ValueError("there is no pair to train; leave pairs out to train all of them")
+    for i, t in pairs:
+        if not (0 <= i < images and 0 <= t < texts):
+            raise ValueError(f"pair {(i, t)} is out of range: points are 0..{images - 1} and 0..{texts - 1}")
+    return pairs
+
+
+def _same_samples(name, count, other, expected):
+    if count != expected:
+        raise ValueError(f"{name} has {count} samples, {other} has {expected}")

@@ -1,0 +1,315 @@
+"""A (block, timestep) grid measured: features of train, val and test, probes trained together, their metric
+with intervals.
+
+Letters: S noise seeds, T timesteps, B blocks, R resamples, N samples, K labels. Points are chosen on val,
+numbers are read on test.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from difffeat.base.remember import remembered
+from difffeat.features import cache, extract
+from difffeat.probing import measures, probe, stats
+
+CODE = tuple(
+    f"probing/{name}.py" for name in ("grid", "probe", "measures", "metrics", "stats")
+)  # make a grid
+PARTS = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
+
+
+@dataclass(frozen=True)
+class Grid:
+    """mAP (or another metric) of a linear probe at every point of a grid, as fractions.
+
+    Attributes
+    ----------
+    timesteps, blocks : tuples of int, T and B of them
+    val, test : arrays of shape (S, T, B)
+    draws : array of shape (R, T, B), the metric on test over resampled images and noise seeds
+    val_draws : array of shape (R, T, B), the same on val: what a point is chosen by, in each draw
+    metric : str, a name in `measures.MEASURES`
+    features : tuple of dicts of part to cache.Features, one for each noise seed
+    """
+
+    timesteps: tuple
+    blocks: tuple
+    val: np.ndarray
+    test: np.ndarray
+    draws: np.ndarray
+    val_draws: np.ndarray
+    features: tuple = ()
+    metric: str = "mAP"
+
+    @property
+    def mean(self):
+        """The metric on test averaged over noise seeds, (T, B)."""
+        return self.test.mean(axis=0)
+
+    @property
+    def best(self):
+        """(timestep, block) with the highest metric on val; of equal ones the first."""
+        row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.mean.shape)
+        return self.timesteps[row], self.blocks[column]
+
+    @property
+    def choices(self):
+        """Where val is best: the place among the T * B points, and the places in each draw, (R,)."""
+        draws = self.val_draws.reshape(len(self.val_draws), -1)
+        return int(self.val.mean(axis=0).argmax()), draws.argmax(axis=1)
+
+    @property
+    def at_best(self):
+        """The metric on test at the best point, with draws that choose the point anew on their own val.
+
+        Returns
+        -------
+        Measured
+            Its interval holds the uncertainty of the choice. Resamples choose worse than val does, for they
+            hold its noise twice: so their draws are moved to lie around the value.
+        """
+        place, places = self.choices
+        draws = self.draws.reshape(len(self.draws), -1)
+        return stats.around(float(self.mean.flat[place]), draws[np.arange(len(draws)), places])
+
+    @property
+    def on_val(self):
+        """The same grid as a search may see it: `mean` is that of val."""
+        return replace(self, test=self.val, draws=self.val_draws)
+
+    def at(self, timestep, block):
+        """The metric on test at one point, `Measured`."""
+        row, column = self.timesteps.index(timestep), self.blocks.index(block)
+        return stats.Measured(float(self.mean[row, column]), self.draws[:, row, column])
+
+    @property
+    def average(self):
+        """The metric averaged over the points of the grid, `Measured`: how Table 4 sums up a grid."""
+        return stats.Measured(float(self.mean.mean()), self.draws.mean(axis=(1, 2)))
+
+
+def features(splits, backbone, *, root, **how):
+    """Features of train, val and test, read from the cache or extracted first.
+
+    Parameters
+    ----------
+    splits : dict of "train", "val", "test" to Split
+    backbone : Backbone
+    root : path, where the caches are
+    **how : blocks, timesteps, noising, seed, pooling, condition, ... as for `extract.features`
+
+    Returns
+    -------
+    dict of part to cache.Features
+    """
+    return {part: extract.features(split, backbone, root=root, **how) for part, split in splits.items()}
+
+
+def fill(
+    splits,
+    backbone,
+    *,
+    root,
+    blocks,
+    timesteps,
+    seeds=(0,),
+    shard="1/1",
+    batch_size=128,
+    shard_size=1024,
+    **how,
+):
+    """Extract this machine's share of the features of every split and noise seed; what is there already is
+    kept.
+
+    Parameters
+    ----------
+    splits, backbone, root, blocks, timesteps, seeds, **how
+        As for `measure`, which then finds them.
+    shard : "k/n", the k-th of n machines
+    batch_size, shard_size : int
+
+    Returns
+    -------
+    DataFrame, one row per cache: part, noise seed, samples, shards made so far and in all, MB so far, and
+    whether the whole cache is there with every checksum right
+    """
+    rows = []
+    for seed in seeds:
+        for part, split in splits.items():
+            what = dict(blocks=blocks, timesteps=timesteps, seed=seed, **how)
+            folder = extract.location(root, extract.recipe(split, backbone, **what))
+            sizes = dict(batch_size=batch_size, shard_size=shard_size)
+            extract.extract(split, backbone, folder=folder, shard=shard, **sizes, **what)
+            made = sorted((folder / split.name).glob("*.h5"))
+            rows.append(
+                {
+                    "part": part,
+                    "noise seed": seed,
+                    "samples": len(split),
+                    "shards": len(made),
+                    "of": -(-len(split) // shard_size),
+                    "MB": round(sum(path.stat().st_size for path in made) / 1e6),
+                    "verified": _verified(cache.view_path(folder, split.name)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _verified(view):
+    """Whether the cache is complete; a complete one with a wrong byte is an error."""
+    return view.exists() and len(cache.verify(view)) > 0
+
+
+def measure(
+    splits,
+    backbone,
+    *,
+    root,
+    blocks,
+    timesteps,
+    seeds=(0,),
+    metric="mAP",
+    resamples=200,
+    probing=None,
+    train=None,
+    **how,
+):
+    """Probe every (timestep, block) on every noise seed.
+
+    Parameters
+    ----------
+    splits, backbone, root, **how
+        As for `features`.
+    blocks, timesteps : lists of int, B and T of them
+    seeds : noise seeds, S of them
+    metric : str, a name in `measures.MEASURES`, which also says what the probes are trained for
+    resamples : int, bootstrap resamples of the test images
+    probing : dict, keyword arguments of `probe.fit_grid` that differ from the paper's protocol
+    train : int, how many of the training samples the probes see, the first of them; by default all
+
+    Returns
+    -------
+    Grid
+    """
+    points = dict(blocks=sorted(blocks), timesteps=sorted(timesteps))  # as the cache keeps them
+    found = [features(splits, backbone, root=root, seed=seed, **points, **how) for seed in seeds]
+    kept = Path(root).parent / "grids"
+    how_judged = metric, resamples, probing or {}, train
+    return over_seeds([_measured(splits, parts, how_judged, kept) for parts in found])
+
+
+def _measured(splits, parts, how_judged, kept):
+    """The grid of one noise seed, from its features of train, val and test; read where another page measured
+    it."""
+    read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
+    what = {
+        "features": {part: dict(taken.provenance) for part, taken in parts.items()},
+        "points": [list(parts["train"].timesteps), list(parts["train"].blocks)],
+        "samples": {part: split.digest for part, split in read.items()},
+        "judged": how_judged,
+    }
+    found = remembered(kept, what, CODE, lambda: _probed(read, parts, *how_judged))
+    points = tuple(parts["train"].timesteps), tuple(parts["train"].blocks)
+    return Grid(*points, **found, features=(parts,), metric=how_judged[0])
+
+
+def _probed(read, parts, metric, resamples, probing, train):
+    """Values and draws of one noise seed by name, as `Grid` has them."""
+    by, found = measures.measure(metric), parts["train"]
+    features, labels = _rows(found, train), read["train"].labels[:train]
+    probes = probe.fit_grid(features, labels, loss=by.loss, progress=True, **probing)
+    shape = (1, len(found.timesteps), len(found.blocks))
+    values, draws = {}, {}
+    for part in ("val", "test"):
+        judged = read[part].judged(probes.scores(_rows(parts[part])))  # (T * B, N, K)
+        values[part] = by.value(*judged).reshape(shape)
+        draws[part] = by.draws(*judged, draws=resamples, seed=PARTS[part]).reshape(-1, *shape[1:])
+    return {**values, "draws": draws["test"], "val_draws": draws["val"]}
+
+
+def narrowed(grid, blocks, timesteps):
+    """The same grid at some of its points, as it would have been measured."""
+    rows = [grid.timesteps.index(timestep) for timestep in sorted(timesteps)]
+    columns = [grid.blocks.index(block) for block in sorted(blocks)]
+    cut = {
+        name: getattr(grid, name)[:, rows][:, :, columns] for name in ("val", "test", "draws", "val_draws")
+    }
+    return replace(grid, blocks=tuple(sorted(blocks)), timesteps=tuple(sorted(timesteps)), **cut)
+
+
+def over_seeds(grids):
+    """Grids of one noise seed each as one, whose draws resample the seeds too."""
+    first = grids[0]
+    joined = {name: np.concatenate([getattr(grid, name) for grid in grids]) for name in ("val", "test")}
+    joined |= {
+        name: stats.over_seeds(np.stack([getattr(grid, name) for grid in grids], axis=1))
+        for name in ("draws", "val_draws")
+    }
+    features = tuple(parts for grid in grids for parts in grid.features)
+    return Grid(first.timesteps, first.blocks, **joined, features=features, metric=first.metric)
+
+
+def _rows(found, samples=None):
+    """Features of a few timesteps after one another, (P, N, D): a large grid does not fit in memory."""
+    point = found.read(found.blocks[0], found.timesteps[0])
+    together = max(1, probe.WORKING_SET // (point.nbytes * len(found.blocks)))
+    for first in range(0, len(found.timesteps), together):
+        yield found.grid(timesteps=found.timesteps[first : first + together])[:, :samples]
+
+
+def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
+    """A clean input, with the model told that it is noised to each timestep: how much the noise itself
+    matters.
+
+    Parameters
+    ----------
+    As for `measure`.
+
+    Returns
+    -------
+    Grid over the timesteps told; the input is the one of timestep 0 without noise
+    """
+    timesteps, blocks = sorted(timesteps), sorted(blocks)
+    told = [
+        measure(
+            splits,
+            backbone,
+            root=root,
+            blocks=blocks,
+            timesteps=[0],
+            noising="mean",
+            condition=timestep,
+            **how,
+        )
+        for timestep in timesteps
+    ]
+    joined = {
+        name: np.concatenate([getattr(grid, name) for grid in told], axis=1)
+        for name in ("val", "test", "draws", "val_draws")
+    }
+    found = tuple(parts for grid in told for parts in grid.features)
+    return Grid(tuple(timesteps), tuple(blocks), **joined, features=found, metric=told[0].metric)
+
+
+def side_by_side(images, texts, pair):
+    """Both features of a pair of points in one: {part: (N, Di + Dt)}, of the first noise seed.
+
+    Parameters
+    ----------
+    images, texts : Grid of the same samples
+    pair : ((timestep, block), (timestep, block))
+    """
+    (image_timestep, image_block), (text_timestep, text_block) = pair
+    return {
+        part: np.concatenate(
+            [
+                images.features[0][part].read(image_block, image_timestep),
+                texts.features[0][part].read(text_block, text_timestep),
+            ],
+            axis=1,
+        )
+        for part in images.features[0]
+    }

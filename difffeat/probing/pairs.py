@@ -1,0 +1,200 @@
+"""Fused features measured: mAP of (image point, text point) pairs, trained together and remembered.
+
+A point is (timestep, block); a pair is (image point, text point). R draws, N samples, K labels.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from difffeat.base.remember import remembered
+from difffeat.probing import fusion, grid, metrics, stats
+from difffeat.probing.grid import PARTS
+
+CODE = (*grid.CODE, "probing/pairs.py", "probing/fusion.py")  # what makes the numbers of a pair
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One measured pair, averaged over noise seeds.
+
+    Attributes
+    ----------
+    val, test : float, mAP as a fraction; pairs are chosen on val, numbers are read on test
+    draws, val_draws : arrays of shape (R,), the same over resampled images and noise seeds, the very
+        resamples of a `grid.Grid`
+    losses : array of shape (epochs,), mean training loss of each epoch
+    """
+
+    val: float
+    test: float
+    draws: np.ndarray
+    val_draws: np.ndarray
+    losses: np.ndarray
+
+    @property
+    def on_test(self):
+        """The mAP on test, `stats.Measured`."""
+        return stats.Measured(self.test, self.draws)
+
+    @property
+    def interval(self):
+        """95 % interval of the test mAP."""
+        return self.on_test.interval
+
+
+class Pairs:
+    """Measures pairs of one image and one text grid with one fusion head, each pair once.
+
+    Parameters
+    ----------
+    splits : dict of "train", "val", "test" to Split
+    images, texts : sequences of dicts of the same parts to cache.Features, one for each noise seed, of the
+        same samples in the same order; a modality with one seed goes with every seed of the other
+    head : name in fusion.HEADS
+    resamples : int, bootstrap resamples of the test images, R
+    train : int, how many of the training samples the heads see, the first of them; by default all
+    root : path, optional, where the caches of features are: what was measured is kept beside them, and read
+        where it was measured before
+    **protocol : d_align, steps, ... as for `fusion.fit_pairs`
+
+    Raises
+    ------
+    ValueError
+        If images and texts are not of the same samples, the message names the part; or if their numbers of
+        seeds do not go together.
+    """
+
+    def __init__(
+        self, splits, images, texts, head="addition", resamples=200, train=None, root=None, **protocol
+    ):
+        seeds = max(len(images), len(texts))
+        if not (images and texts):
+            raise ValueError("there are no features of images or none of texts")
+        if {len(images), len(texts)} - {1, seeds}:
+            raise ValueError(f"{len(images)} noise seeds of images do not go with {len(texts)} of texts")
+        self.images, self.texts, self.seeds = images, texts, seeds
+        for image, text in self._by_seed():
+            for part in splits:
+                if not np.array_equal(image[part].ids, text[part].ids):
+                    raise ValueError(
+                        f"image and text features of {part} are not of the same samples in the same order"
+                    )
+        self.splits = {part: split.select(self.images[0][part].ids) for part, split in splits.items()}
+        self.head, self.resamples, self.train, self.protocol = head, resamples, train, protocol
+        self.kept = None if root is None else Path(root).parent / "pairs"
+        self.measured = {}
+
+    def _by_seed(self):
+        """(image features, text features) of each noise seed; the one seed of a modality comes again."""
+        return [
+            (self.images[seed % len(self.images)], self.texts[seed % len(self.texts)])
+            for seed in range(self.seeds)
+        ]
+
+    def __call__(self, pairs):
+        """mAP on val of each pair: the evaluation function that `search` asks for."""
+        return [self[pair].val for pair in self.measure(pairs)]
+
+    def __getitem__(self, pair):
+        """The `Pair`, measured if it has not been."""
+        self.measure([pair])
+        return self.measured[_plain(pair)]
+
+    @property
+    def best(self):
+        """The measured pair with the highest mAP on val; of equal ones the first measured."""
+        return max(self.measured, key=lambda pair: self.measured[pair].val)
+
+    @property
+    def at_best(self):
+        """The mAP on test of the best pair; draws choose it anew on their own val, as of `Grid.at_best`."""
+        measured = list(self.measured.values())
+        places = np.stack([pair.val_draws for pair in measured]).argmax(axis=0)  # (R,)
+        draws = np.stack([pair.draws for pair in measured])[places, np.arange(len(places))]
+        return stats.around(self.measured[self.best].test, draws)
+
+    @property
+    def test(self):
+        """Test mAP of the measured pairs in order, (P,), and its draws, (R, P)."""
+        measured = self.measured.values()
+        return np.array([pair.test for pair in measured]), np.stack([pair.draws for pair in measured], axis=1)
+
+    def measure(self, pairs):
+        """Train and measure the pairs that have not been, together; returns `pairs`."""
+        new = list(dict.fromkeys(_plain(pair) for pair in pairs if _plain(pair) not in self.measured))
+        if new:
+            found = remembered(self.kept, self._what(new), CODE, lambda: self._trained(new))
+            of_pair = zip(
+                *(found[name] for name in ("val", "test", "draws", "val_draws", "losses")), strict=True
+            )
+            self.measured |= {pair: _over_seeds(*values) for pair, values in zip(new, of_pair, strict=True)}
+        return pairs
+
+    def _what(self, pairs):
+        """All that decides the numbers of some pairs."""
+        return {
+            "pairs": pairs,
+            "features": [
+                {part: dict(taken.provenance) for part, taken in parts.items()}
+                for parts in (*self.images, *self.texts)
+            ],
+            "modalities": [len(self.images), len(self.texts)],
+            "samples": {part: split.digest for part, split in self.splits.items()},
+            "judged": [self.head, self.resamples, self.train, self.protocol],
+        }
+
+    def _trained(self, pairs):
+        """Pairs of every noise seed, trained together, by name: val, test (P, S), draws, val_draws (P, S, R),
+        losses (P, S, epochs)."""
+        image_points, text_points = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
+        places = [
+            (
+                seed % len(self.images) * len(image_points) + image_points.index(image),
+                seed % len(self.texts) * len(text_points) + text_points.index(text),
+            )
+            for image, text in pairs
+            for seed in range(self.seeds)
+        ]
+        train = (self._stack(self.images, image_points), self._stack(self.texts, text_points))
+        labels = self.splits["train"].labels[: self.train]
+        trained = fusion.fit_pairs(self.head, *train, labels, pairs=places, progress=True, **self.protocol)
+        of_seeds = [(pair, *found) for pair in pairs for found in self._by_seed()]
+        rows = [self._read(fused, *which) for fused, which in zip(trained, of_seeds, strict=True)]
+        return {
+            name: np.reshape([row[name] for row in rows], (len(pairs), self.seeds, *np.shape(rows[0][name])))
+            for name in rows[0]
+        }
+
+    def _stack(self, seeds, points):
+        """Training features of several (timestep, block) points of each noise seed, (S * P, N, D)."""
+        read = [parts["train"].read(block, timestep) for parts in seeds for timestep, block in points]
+        return np.stack(read)[:, : self.train]
+
+    def _read(self, fused, pair, images, texts):
+        """mAP and draws of one trained pair on val and test, by name."""
+        image, text = pair
+        values, draws = {}, {}
+        for part in PARTS:
+            features = images[part].read(*reversed(image)), texts[part].read(*reversed(text))
+            judged = self.splits[part].judged(fused.scores(*features))
+            values[part] = metrics.mean_average_precision(*judged)
+            draws[part] = stats.map_draws(*judged, draws=self.resamples, seed=PARTS[part])
+        return values | {"draws": draws["test"], "val_draws": draws["val"], "losses": fused.losses}
+
+
+def _over_seeds(val, test, draws, val_draws, losses):
+    """What was measured of a pair under each of S noise seeds as one `Pair`."""
+    return Pair(
+        float(np.mean(val)),
+        float(np.mean(test)),
+        stats.over_seeds(draws.T),
+        stats.over_seeds(val_draws.T),
+        np.mean(losses, axis=0),
+    )
+
+
+def _plain(pair):
+    """A pair as plain tuples, so that a named point and its numbers are one key."""
+    return tuple(tuple(map(int, point)) for point in pair)
