@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from difffeat._checkpoint import axes_of, check_tensors, depth_of
-from difffeat.backbones.protocol import Backbone, Latents
+from difffeat.backbones.protocol import Backbone, Latents, gelu
 from difffeat.schedule import STEPS, PlaidSchedule
 
 END = "<|endoftext_R9VQqF0Ag7|>"  # the tokenizer's only special token, id 0; it also pads
@@ -206,6 +206,14 @@ class Plaid(Backbone):
         return self.estimate(self(z, gamma, torch.zeros_like(z) if previous is None else previous))
 
 
+class Activation(nn.Module):
+    """The activation of the MLP, a module so that `taps` can look at what it puts out."""
+
+    def forward(self, x):
+        """(...) to (...)."""
+        return gelu(x)
+
+
 class PlaidBlock(nn.Module):
     """Attention and MLP, each added to the stream with the weight `scale`."""
 
@@ -219,7 +227,7 @@ class PlaidBlock(nn.Module):
         self.mlp = nn.Sequential(
             OrderedDict(
                 fc1=nn.Linear(width, 4 * width, bias=False),
-                gelu=nn.GELU(approximate="tanh"),
+                gelu=Activation(),
                 fc2=nn.Linear(4 * width, width, bias=False),
             )
         )
