@@ -137,7 +137,7 @@ def _reader(settings):
 
 def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelled=True):
     """The generated scenes, drawn on the first call; `counts` gives the images per part."""
-    from data_prep.scenes import VERSION, generate
+    from data_prep.scenes import COUNTS, VERSION, generate
 
     folder = ROOT / folder if folder else cache_root() / "scenes" / "data"
     instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
@@ -158,7 +158,7 @@ def _scenes(folder=None, seed=0, counts=None, workers=None, caption=0, unlabelle
                 f"{folder} holds scenes of {what} {info.get(what)}, {wanted} is asked for: "
                 f"delete that folder to have them drawn again, or name another"
             )
-    for part, count in (counts or {}).items():
+    for part, count in (counts or COUNTS).items():
         if len(prepared[part]) != count:
             raise ValueError(
                 f"{folder} holds {len(prepared[part])} scenes for {part}, {count} are asked for: "

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from data_prep.training import classifier as train_classifier
 from difffeat import backbones
 from difffeat.backbones.dit import DiT, PatchPCA, pixels
 from difffeat.backbones.plaid import Plaid
@@ -595,3 +597,15 @@ def test_words_that_are_not_the_models_are_named(tmp_path, change, message):
 def test_heads_that_do_not_divide_the_width_are_refused(sizes):
     with pytest.raises(ValueError, match=f"heads {sizes['heads']} does not divide width 16"):
         Plaid(vocabulary=5, width=16, depth=1, length=3, embedding=4, **sizes)
+
+
+def test_the_classifier_of_pictures_is_that_of_its_card(tmp_path, monkeypatch):
+    folder = tmp_path / train_classifier.NAME
+    shutil.copytree(backbones.weights_folder(train_classifier.NAME), folder)
+    monkeypatch.setattr(train_classifier, "weights_folder", lambda name: tmp_path / name)
+    train_classifier.load()
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.safetensors is not the file that was trained: sha256"):
+        train_classifier.load()

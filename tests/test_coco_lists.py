@@ -42,6 +42,7 @@ def test_labels_of_all_and_captions_of_some(lists):
         ("train2014_labels.tsv.gz", "9\t7\n", "id 9 has label 7, outside the list"),
         ("val2014_labels.tsv.gz", "3\t1\n", "image 5 is not among the images with labels"),
         (coco_lists.CAPTIONS, "5 A cat\n", "line 1: expected an image id, a tab and one cell"),
+        (coco_lists.CAPTIONS, "5\t" + "a" * 200_000, "has a line that is none of a list: field larger"),
     ],
 )
 def test_a_wrong_line_is_named(lists, name, text, message):

@@ -20,8 +20,10 @@ def test_operations_of_a_block_are_those_of_its_matrices():
     assert cost.model("dit-xl-2-256").block == transformer_block(256, 1152) + 2 * 6 * 1152**2
     assert cost.model("plaid-1b", 60).block == transformer_block(60, 2048)
     assert cost.model("plaid-1b", 600).block == transformer_block(600, 2048)
-    with pytest.raises(ValueError, match="'dit-scenes' is not known; known: dit-xl-2-256, plaid-1b"):
-        cost.model("dit-scenes")
+    assert cost.model("plaid-scenes").block == transformer_block(48, 128)
+    assert cost.model("dit-xl-2-256-random") == cost.model("dit-xl-2-256")
+    with pytest.raises(ValueError, match="'dit-small' is not known; known: dit-xl-2-256, plaid-1b, dit-scen"):
+        cost.model("dit-small")
 
 
 def test_one_pass_serves_every_block():

@@ -344,7 +344,7 @@ def test_samples_whose_picture_is_broken_are_left_out_on_demand(split):
     for path in split.images[:2]:
         path.write_bytes(b"")
     with pytest.raises(
-        BrokenImage, match=r"2 of 2 images of 'val' cannot be decoded: 7\.png, 3\.png; none is left"
+        BrokenImage, match=r"2 of 2 images of 'train' cannot be decoded: 7\.png, 3\.png; none is left"
     ):
         datasets.first({"val": split[:2]}, [0], "skip")
     with pytest.raises(ValueError, match="on_broken 'ignore' is unknown; known: error, skip"):

@@ -1,5 +1,7 @@
 """The paper's own models, from files in the layouts that their authors publish, with random weights."""
 
+from functools import partial
+
 import numpy as np
 import official
 import pytest
@@ -12,6 +14,7 @@ from torch.nn import functional
 
 from difffeat import backbones
 from difffeat.backbones import autoencoder, published
+from difffeat.backbones.base import gelu
 from difffeat.backbones.dit import DiT, square
 from difffeat.backbones.plaid import Plaid
 
@@ -57,12 +60,29 @@ def images():
     return [Image.fromarray(random.integers(0, 255, (70, 90, 3), dtype=np.uint8)) for _ in range(3)]
 
 
+@pytest.fixture
+def torchs_gelu(monkeypatch):
+    """torch's own activation, for an equality to the last bit; ours is the same but for rounding."""
+    monkeypatch.setattr("difffeat.backbones.dit.gelu", partial(functional.gelu, approximate="tanh"))
+
+
+def test_the_activation_is_torchs_but_for_rounding():
+    x = torch.cat([torch.randn(10_000) * 5, torch.tensor([0.0, -0.0, 1e-30, -40.0, 40.0, -1e4, 1e4])])
+    expected = functional.gelu(x, approximate="tanh")
+    with torch.inference_mode():
+        found = gelu(x)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    learned = x.clone().requires_grad_()
+    gelu(learned).sum().backward()
+    assert learned.grad.isfinite().all()
+
+
 # DiT.
 
 
 @pytest.mark.parametrize(("width", "depth", "heads"), [(32, 2, 2), (48, 3, 3), (96, 2, 8), (1152, 1, 16)])
 @torch.inference_mode()
-def test_an_official_checkpoint_gives_the_published_tokens(tmp_path, vae, width, depth, heads):
+def test_an_official_checkpoint_gives_the_published_tokens(tmp_path, vae, torchs_gelu, width, depth, heads):
     state = official.dit_checkpoint(width, depth)
     torch.save(state, tmp_path / "DiT-XL-2-256x256.pt")
     model = backbones.load("dit-xl-2-256", folder=tmp_path, heads=heads)
@@ -77,7 +97,7 @@ def test_an_official_checkpoint_gives_the_published_tokens(tmp_path, vae, width,
 
 
 @torch.inference_mode()
-def test_a_diffusers_folder_gives_the_same_as_the_official_file(tmp_path, vae, images):
+def test_a_diffusers_folder_gives_the_same_as_the_official_file(tmp_path, vae, images, torchs_gelu):
     state = official.dit_checkpoint(32, 2)
     ours = DiT.from_official(state, heads=2)
     network = DiTTransformer2DModel(

@@ -19,7 +19,7 @@ PUBLISHED = {
     "vg500": (vg500.COUNTS["train"], vg500.COUNTS["test"], 5000),
     "voc": (voc.COUNTS["trainval"], voc.COUNTS["test"], 500),
     "cifar100": (cifar100.COUNTS["train"], cifar100.COUNTS["test"], 5000),
-    "tiny_imagenet": (tiny_imagenet.COUNTS["train"], tiny_imagenet.COUNTS["val"], 5000),
+    "tiny_imagenet": (tiny_imagenet.COUNTS["train"], tiny_imagenet.COUNTS["test"], 5000),
     "ag_news": (ag_news.COUNTS["train"], ag_news.COUNTS["test"], 5000),
 }
 EXTRACTING = ("10_extract_image", "11_extract_text")

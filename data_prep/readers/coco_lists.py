@@ -70,7 +70,7 @@ def _labels(path):
 def _cells(path):
     """Image id -> the other cell of its line."""
     found = {}
-    for line, row in enumerate(csv.reader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+    for line, row in enumerate(_rows(path), start=1):
         image = number(row[0]) if len(row) == 2 else None
         if image is None:
             raise ValueError(
@@ -80,6 +80,14 @@ def _cells(path):
             raise ValueError(f"{path}, line {line}: image {image} is there already")
         found[image] = row[1]
     return found
+
+
+def _rows(path):
+    """The lines of a list, cut at tabs."""
+    try:
+        yield from csv.reader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+    except csv.Error as error:
+        raise ValueError(f"{path} has a line that is none of a list: {error}") from error
 
 
 def _lines(path):

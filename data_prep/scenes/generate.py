@@ -18,7 +18,7 @@ from data_prep.scenes.language import describe
 from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, layout
 
 VERSION = "3"  # of what is drawn and said; raise it when the same seed gives other files
-COUNTS = {"train": 20_000, "val": 2_000, "test": 2_000}
+COUNTS = {"train": 4_000, "val": 1_000, "test": 2_000}
 FIRST_INDEX = {
     "train": 0,
     "val": 1_000_000,

@@ -9,7 +9,6 @@ import time
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from tqdm import tqdm
 
@@ -19,6 +18,9 @@ from data_prep.scenes.world import CATEGORIES, layout
 from data_prep.training.shared import card_options, restart_with_fast_malloc, write_weights
 from difffeat.backbones import weights_folder
 from difffeat.backbones.dit import pixels
+from difffeat.base.checked import json_object
+from difffeat.base.checkpoint import check_tensors, read_checkpoint
+from difffeat.base.contents import digests
 from difffeat.probing.metrics import mean_average_precision
 
 NAME, SIDE = "classifier-scenes", 64
@@ -39,9 +41,16 @@ class Classifier(nn.Sequential):
 
 
 def load():
-    """The shipped classifier, ready to judge."""
-    classifier = Classifier().eval()
-    state = load_file(weights_folder(NAME) / "model.safetensors")
+    """The shipped classifier, ready to judge; ValueError if its file is not that of its card."""
+    classifier, path = Classifier().eval(), weights_folder(NAME) / "model.safetensors"
+    card = json_object(path.with_name("card.json"))
+    (found,) = digests([path])
+    if found != card.get("sha256"):
+        raise ValueError(
+            f"{path} is not the file that was trained: sha256 {found}, expected {card.get('sha256')}"
+        )
+    state = read_checkpoint(path)
+    check_tensors(state, {name: value.shape for name, value in classifier.state_dict().items()}, path)
     classifier.load_state_dict({name: value.float() for name, value in state.items()})
     return classifier
 

@@ -21,7 +21,7 @@ from data_prep.captions import enhance
 from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.language import captions
 from data_prep.scenes.world import CATEGORIES
-from data_prep.training.shared import (
+from data_prep.training.shared.shared import (
     Average,
     Log,
     card_options,
@@ -31,7 +31,7 @@ from data_prep.training.shared import (
     save_checkpoint,
     write_weights,
 )
-from data_prep.training.variational import (
+from data_prep.training.shared.variational import (
     AT_ZERO,
     Terms,
     loss_terms,

@@ -8,13 +8,27 @@ text.
 
 import hashlib
 import json
+import math
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from difffeat.base.checkpoint import digest_of
 from difffeat.features.schedule import check_timestep
+
+
+def gelu(x):
+    """GELU in the tanh form that both published models have, (...) to (...).
+
+    On a processor torch's own takes a quarter of a small model's time, for its tanh is slow. Through a
+    sigmoid, (1 + tanh u) / 2 = sigmoid(2 u), it takes less than half of that, the same but for rounding.
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+        return functional.gelu(x, approximate="tanh")
+    scale = 2 * (2 / math.pi) ** 0.5
+    return (x * x).mul_(0.044715 * scale).add_(scale).mul_(x).sigmoid_().mul_(x)
 
 
 class Latents(NamedTuple):

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from difffeat.backbones.base import Backbone, Latents
+from difffeat.backbones.base import Backbone, Latents, gelu
 from difffeat.base.checkpoint import axes_of, check_tensors, depth_of, digest_of, read_checkpoint
 from difffeat.features.schedule import DDPM
 
@@ -24,7 +24,7 @@ class DiT(Backbone):
 
     diffusers builds a slightly different model than the paper's: it spaces the timestep's frequencies by
     another rule and normalises with eps 1e-5. Both are set back, and hidden states agree with the official
-    ones to the last bit. There each block also owns a copy of the timestep and label embedding and computes
+    ones to rounding. There each block also owns a copy of the timestep and label embedding and computes
     the same conditioning again; here it is computed once.
 
     Parameters
@@ -88,6 +88,7 @@ class DiT(Backbone):
         self.conditioning.time_proj.downscale_freq_shift = 0
         for block in self.blocks:
             block.norm1.emb = _PassThrough()
+            block.ff.net[0].gelu = gelu
         if closed_gates:
             gates = [block.norm1.linear for block in self.blocks]
             for layer in (*gates, self.transformer.proj_out_1, self.transformer.proj_out_2):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from difffeat.backbones.base import Backbone, Latents
+from difffeat.backbones.base import Backbone, Latents, gelu
 from difffeat.base.checkpoint import axes_of, check_tensors, depth_of
 from difffeat.features.schedule import STEPS, PlaidSchedule
 
@@ -206,6 +206,14 @@ class Plaid(Backbone):
         return self.estimate(self(z, gamma, torch.zeros_like(z) if previous is None else previous))
 
 
+class Activation(nn.Module):
+    """The activation of the MLP, a module so that `taps` can look at what it puts out."""
+
+    def forward(self, x):
+        """(...) to (...)."""
+        return gelu(x)
+
+
 class PlaidBlock(nn.Module):
     """Attention and MLP, each added to the stream with the weight `scale`."""
 
@@ -219,7 +227,7 @@ class PlaidBlock(nn.Module):
         self.mlp = nn.Sequential(
             OrderedDict(
                 fc1=nn.Linear(width, 4 * width, bias=False),
-                gelu=nn.GELU(approximate="tanh"),
+                gelu=Activation(),
                 fc2=nn.Linear(4 * width, width, bias=False),
             )
         )

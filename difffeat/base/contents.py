@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from difffeat.base.files import cache_root, write_whole
+from difffeat.base.files import cache_root, only_writer, write_whole
 from difffeat.base.progress import bar
 
 
@@ -52,8 +52,8 @@ def of_files(paths, what, measure) -> list:
             progress.update()
     for folder in {paths[place].parent for place in new}:
         with suppress(OSError):  # where nothing can be kept, it is read again the next time
-            notes[folder].parent.mkdir(parents=True, exist_ok=True)
-            write_whole(notes[folder], json.dumps(known[folder]).encode())
+            with only_writer(notes[folder]):
+                write_whole(notes[folder], json.dumps(known[folder]).encode())
     return [known[path.parent][path.name][1] for path in paths]
 
 

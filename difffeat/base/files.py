@@ -47,7 +47,8 @@ def write_whole(path, content) -> Path:
     path = Path(path)
     partial = path.with_name(f".{path.name}.part")
     try:
-        with partial.open("wb") as stream:
+        partial.unlink(missing_ok=True)  # of a run that was killed, or a link that leads elsewhere
+        with partial.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

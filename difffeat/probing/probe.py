@@ -355,7 +355,7 @@ def one_hot(labels, loss):
         labels = check_labels(labels)
         if loss == "ce":
             check_one_class(labels)
-        return torch.from_numpy(labels.T.astype(np.float32))
+        return torch.from_numpy(np.ascontiguousarray(labels.T, np.float32))  # else each batch copies it whole
     if classes.ndim != 1 or classes.size == 0 or classes.dtype.kind not in "iu" or classes.min() < 0:
         raise ValueError(
             f'for loss "ce" give one class per sample, integers from 0 of shape (N,), or labels (N, K); got '
