@@ -7,6 +7,7 @@ from layouts import reference
 
 import data_prep
 from data_prep.readers import vg500
+from difffeat.base import checked
 
 LISTS = {"train": ["12.jpg", "7.jpg", "2405.jpg"], "test": ["3.jpg", "9.jpg"]}
 LABELS = {"12.jpg": [0, 499], "7.jpg": [3], "2405.jpg": [], "3.jpg": [1, 2], "9.jpg": [499], "8.jpg": [5]}

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from data_prep.scenes.drawing import render
 from data_prep.scenes.generate import FIRST_INDEX, end_with_parent
 from data_prep.scenes.world import layout
-from data_prep.training.shared.shared import (
+from data_prep.training.shared import (
     Average,
     Log,
     Muon,

@@ -21,7 +21,7 @@ from data_prep.captions import enhance
 from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.language import captions
 from data_prep.scenes.world import CATEGORIES
-from data_prep.training.shared.shared import (
+from data_prep.training.shared import (
     Average,
     Log,
     card_options,
