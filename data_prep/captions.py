@@ -159,6 +159,11 @@ def string_match_scores(captions, names, plurals=True):
     return scores
 
 
+def string_match(split):
+    """`string_match_scores` of a split's captions and names."""
+    return string_match_scores(split.captions, split.names)
+
+
 def length_counts(captions, tokenizer, longest=15, ranges=6):
     """How many captions have how many tokens, in ranges of equal width.
 
@@ -269,3 +274,31 @@ def _matcher(names, plurals):
 def _mentioned(caption, matcher):
     forms, pattern = matcher
     return {forms[found.lower()] for found in pattern.findall(caption)}
+
+
+def lengths_of_others(told, labelled, tokenizer, rare, **choices):
+    """Expected counts of lengths of enhanced captions, where labels and captions are of different samples.
+
+    Which labels a caption names is known only of samples that have both: for `listed="unmentioned"` counts
+    are those of these, in proportion.
+
+    Parameters
+    ----------
+    told : Split with captions
+    labelled : Split whose labels are appended to each of those captions in turn
+    tokenizer, rare, **choices : as for `enhanced` and `length_counts`
+
+    Returns
+    -------
+    Series, one number a range of `length_counts`
+    """
+    if choices.get("listed") == "unmentioned":
+        counts = length_counts(enhanced(told, rare, **choices).captions, tokenizer)
+        return counts.samples * len(labelled) / len(told)
+    how = told.captions, labelled.labels, labelled.names, tokenizer, rare
+    return expected_length_counts(*how, **choices).samples
+
+
+def total_variation(counts, others):
+    """Share of samples that would have to change range to turn one list of counts into the other."""
+    return float((counts / counts.sum() - others / others.sum()).abs().sum() / 2)

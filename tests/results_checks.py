@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from difffeat.evidence import claims
+from difffeat.evidence.differences import differences
 from difffeat.profiles import ROOT
 
 
@@ -18,8 +18,8 @@ def test_measured_results_are_the_stored_ones_within_tolerance():
         == names
         == {path.stem for path in measured.glob("*.json")}
     )
-    differences = claims.differences(stored, measured)
-    assert not differences, "\n".join(map(str, differences))
+    found = differences(stored, measured)
+    assert not found, "\n".join(map(str, found))
 
 
 def test_pages_recorded_from_real_data_are_measured_as_stored():
@@ -27,5 +27,5 @@ def test_pages_recorded_from_real_data_are_measured_as_stored():
         pytest.skip("DIFFFEAT_REFERENCE is not set: it names the folder with the real data")
     measured = ROOT / os.environ["DIFFFEAT_RESULTS"] / "coco-lists"
     assert {path.stem for path in measured.glob("*.json")} == {"coco_captions"}
-    differences = claims.differences(ROOT / "results" / "coco-lists", measured)
-    assert not differences, "\n".join(map(str, differences))
+    found = differences(ROOT / "results" / "coco-lists", measured)
+    assert not found, "\n".join(map(str, found))

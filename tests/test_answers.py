@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difffeat.evidence import answers
-from difffeat.evidence.claims import Result
+from difffeat.evidence.results import Result
 from difffeat.evidence.shapes import Contradiction
 from difffeat.probing.floors import Floor
 from difffeat.probing.stats import Measured

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from difffeat.evidence import claims
-from difffeat.evidence.claims import Result, check
+from difffeat.evidence import claims, results
+from difffeat.evidence.claims import check
+from difffeat.evidence.differences import differences
 from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.evidence.results import Result
+from difffeat.show import tables
 
 SHAPES = {
     "image": ["image_unimodal_in_timestep", "image_unimodal_in_block", "image_same_best_block"],
@@ -63,7 +67,7 @@ def test_the_papers_own_tables(number, name):
 
 
 def test_what_the_paper_says_in_numbers():
-    published = {claim.id: claims._published(claim, 5).value for claim in claims.CLAIMS if claim.test}
+    published = {claim.id: claims.published(claim, 5).value for claim in CLAIMS if claim.test}
     assert published["image_unimodal_in_timestep"] == 50 and published["image_unimodal_in_block"] == 12
     assert published["image_best_in_middle"] == pytest.approx(12 / 28)
     assert published["image_same_best_block"] == 1
@@ -230,24 +234,24 @@ def test_a_contradiction_survives_the_file_and_is_shown_where_it_decides(tmp_pat
     differs = check("image_unimodal_in_timestep", exact(dip))
     doubtful = check("image_unimodal_in_block", exact([[0, 4, 3.9, 4], [0, 7, 8, 9]]))
     assert doubtful.status == "inconclusive" and doubtful.contradiction.value == pytest.approx(-0.1)
-    page = claims.record(settings(tmp_path), differs, doubtful)
-    again = claims.read(tmp_path / "scenes" / "20_probe_image_grid.json")
+    page = results.record(settings(tmp_path), differs, doubtful)
+    again = results.read(tmp_path / "scenes" / "20_probe_image_grid.json")
     assert again == page
     kept = again[differs.id].contradiction
     assert kept.what == differs.contradiction.what and kept.value == -3
     assert kept.interval == pytest.approx(differs.contradiction.interval, rel=1e-5)
-    shown = claims.compare(again).frame["contradicted by"].tolist()
+    shown = tables.compare(again).frame["contradicted by"].tolist()
     assert shown[0].startswith("block 1: t = 20 lies in a dip between t = 10 and t = 30: -300.0 points (")
     assert shown[1] == "–"
-    rows = claims.table(tmp_path / "scenes").frame.set_index("claim")["contradicted by"]
+    rows = tables.claims(tmp_path / "scenes").frame.set_index("claim")["contradicted by"]
     assert rows[differs.what] == shown[0] and rows[doubtful.what] == "–"
 
 
 def test_a_number_that_differs_is_contradicted_by_the_difference(tmp_path):
     result = Result("best", 0.609, (0.607, 0.611), "best image feature", paper=paper.best(5, "image"))
     near = Result("near", 0.606, (0.604, 0.608), "best image feature", paper=paper.best(5, "image"))
-    page = claims.record(settings(tmp_path), result, near, dataset="coco")
-    shown = claims.compare(page).frame["contradicted by"].tolist()
+    page = results.record(settings(tmp_path), result, near, dataset="coco")
+    shown = tables.compare(page).frame["contradicted by"].tolist()
     assert shown == ["the difference, +0.4", "–"]
 
 
@@ -326,10 +330,10 @@ def test_what_cannot_be_checked_is_an_error():
 )
 def test_a_grid_too_small_for_a_claim_is_still_a_page(tmp_path, name, shape, options, needs):
     result = check(name, measured(np.zeros(shape), noise=0.1), **options)
-    page = claims.record(settings(tmp_path), result)
+    page = results.record(settings(tmp_path), result)
     assert result.value is None and result.status.startswith(f"not run (needs {needs}")
-    assert claims.read(tmp_path / "scenes" / "20_probe_image_grid.json") == page
-    assert list(claims.compare(page).frame["ours"]) == ["–"]
+    assert results.read(tmp_path / "scenes" / "20_probe_image_grid.json") == page
+    assert list(tables.compare(page).frame["ours"]) == ["–"]
 
 
 def page_results():
@@ -348,13 +352,13 @@ def page_results():
 def test_a_page_survives_its_file(tmp_path):
     features = SimpleNamespace(provenance={"model": "dit-scenes", "blocks": [1, 2]})
     p = settings(tmp_path)
-    page = claims.record(p, *page_results(), cache=[features])
+    page = results.record(p, *page_results(), cache=[features])
     path = tmp_path / "scenes" / "20_probe_image_grid.json"
-    assert claims.read(path) == page
+    assert results.read(path) == page
     content = json.loads(path.read_text())
     assert list(content)[:4] == ["schema", "profile", "notebook", "dataset"]
     assert content["parameters"] == {"profile": "scenes", "blocks": [1, 2], "limit": None}
-    assert content["cache"] == [claims.cache_id(features)] and "torch" in content["versions"]
+    assert content["cache"] == [results.cache_id(features)] and "torch" in content["versions"]
     stored = {result["id"]: result for result in content["results"]}
     assert stored["image_best_map"]["value"] == 0.445123 and stored["final_loss"]["value"] == 0.123457
     assert stored["image_best_map"]["paper"] == {
@@ -365,7 +369,7 @@ def test_a_page_survives_its_file(tmp_path):
     }
     assert str(tmp_path) not in path.read_text()
     assert content["run"]["seconds"] > 0 and content["run"]["peak_gb"] > 0.1
-    claims.record(p, *page_results(), cache=[features])
+    results.record(p, *page_results(), cache=[features])
     again = json.loads(path.read_text())
     assert content.pop("run").keys() == again.pop("run").keys()
     assert again == content  # but for what it took, the same run gives the same file
@@ -380,8 +384,8 @@ def test_results_that_cannot_be_recorded_are_refused(tmp_path):
         (lambda: Result("best", float("nan")), "must be finite"),
         (lambda: Result("best", 0.5, (0.1, float("inf"))), "must be finite"),
         (lambda: Result("best", 0.5, paper=paper.best(5, "image")), "does not say what it is"),
-        (lambda: claims.record(settings(tmp_path)), "one or more results"),
-        (lambda: claims.record(settings(tmp_path), Result("a", 1), Result("a", 2)), r"each with its own id"),
+        (lambda: results.record(settings(tmp_path)), "one or more results"),
+        (lambda: results.record(settings(tmp_path), Result("a", 1), Result("a", 2)), r"each with its own id"),
     ]:
         with pytest.raises(ValueError, match=message):
             make()
@@ -393,7 +397,7 @@ def test_results_that_cannot_be_recorded_are_refused(tmp_path):
     ]:
         foreign.write_text(content)
         with pytest.raises(ValueError, match=message):
-            claims.read(foreign)
+            results.read(foreign)
 
 
 @pytest.mark.parametrize(
@@ -410,14 +414,14 @@ def test_a_number_is_held_against_the_papers_on_the_same_data_alone(
     tmp_path, dataset, value, interval, status
 ):
     result = Result("best", value, interval, "best image feature", paper=paper.best(5, "image"))
-    page = claims.record(settings(tmp_path), result, dataset=dataset)
+    page = results.record(settings(tmp_path), result, dataset=dataset)
     assert page["best"].status == status
 
 
 def test_the_table_of_a_page(tmp_path):
-    page = claims.record(settings(tmp_path), *page_results())
-    table = claims.compare(page)
-    assert list(table.frame) == claims.COLUMNS and len(table.frame) == 2
+    page = results.record(settings(tmp_path), *page_results())
+    table = tables.compare(page)
+    assert list(table.frame) == tables.COLUMNS and len(table.frame) == 2
     number = table.frame.iloc[1].to_dict()
     assert number == {
         "claim": "best image feature",
@@ -436,48 +440,46 @@ def test_the_table_of_a_page(tmp_path):
 
 
 def test_the_claims_page_is_made_from_the_files(tmp_path):
-    empty = claims.table(tmp_path / "scenes")
-    assert (
-        len(empty.frame) == len(claims.CLAIMS) and empty.frame.status.str.startswith("not run (needs ").all()
-    )
-    claims.record(settings(tmp_path), *page_results())
+    empty = tables.claims(tmp_path / "scenes")
+    assert len(empty.frame) == len(CLAIMS) and empty.frame.status.str.startswith("not run (needs ").all()
+    results.record(settings(tmp_path), *page_results())
     fused = Result("fusion_addition_map", 0.98, (0.979, 0.981), "best fusion", paper=paper.best(5, "fusion"))
-    claims.record(settings(tmp_path, notebook="30_fusion"), fused)
-    table = claims.table(tmp_path / "scenes")
+    results.record(settings(tmp_path, notebook="30_fusion"), fused)
+    table = tables.claims(tmp_path / "scenes")
     rows = table.frame.set_index("claim")
     row = rows.loc["Images: at every timestep, mAP rises with the block to one peak and then falls"]
     assert row.status == "reproduced" and row["for / against"] == "100% / 0%" and row.paper == "12"
     headline = rows.loc["Fusion reaches 98.6% mAP on MS-COCO-enhanced"]
     assert headline.status == "not run (needs profile coco)"  # measured, but on other data
     assert f'<a href="20_probe_image_grid.html">{row.name}</a>' in table._repr_html_()
-    assert [result.value for result in claims.counts(table)] == [1, 0, 0, len(claims.CLAIMS) - 1]
+    assert [result.value for result in tables.counts(table)] == [1, 0, 0, len(CLAIMS) - 1]
 
     coco = settings(tmp_path, profile="coco", notebook="30_fusion", results=tmp_path / "coco")
-    claims.record(coco, fused, dataset="coco")
-    headline = claims.table(tmp_path / "coco").frame.set_index("claim").loc[headline.name]
+    results.record(coco, fused, dataset="coco")
+    headline = tables.claims(tmp_path / "coco").frame.set_index("claim").loc[headline.name]
     assert (headline.status, headline.paper, headline.ours) == ("differs", "98.6%", "98.0%")
 
 
 def test_a_claim_has_one_owner(tmp_path):
-    claims.record(settings(tmp_path), *page_results())
-    claims.record(settings(tmp_path, notebook="22_again"), page_results()[0])
+    results.record(settings(tmp_path), *page_results())
+    results.record(settings(tmp_path, notebook="22_again"), page_results()[0])
     with pytest.raises(ValueError, match="recorded by 20_probe_image_grid and 22_again: give one"):
-        claims.table(tmp_path / "scenes")
+        tables.claims(tmp_path / "scenes")
 
 
 def test_a_run_is_held_against_the_stored_results(tmp_path):
     def run(name, **changes):
-        results = [SimpleNamespace(**vars(result)) for result in page_results()]
-        for result in results:
+        altered = [SimpleNamespace(**vars(result)) for result in page_results()]
+        for result in altered:
             vars(result).update(changes.get(result.id, {}))
         folder = tmp_path / name
-        claims.record(settings(tmp_path, results=folder), *(Result(**vars(result)) for result in results))
+        results.record(settings(tmp_path, results=folder), *(Result(**vars(result)) for result in altered))
         return folder
 
     stored = run("stored")
-    assert claims.differences(stored, run("same")) == []
+    assert differences(stored, run("same")) == []
     near = run("near", image_best_map={"value": 0.4572}, final_loss={"value": 0.12351})
-    assert claims.differences(stored, near) == []  # within the interval; within a thousandth
+    assert differences(stored, near) == []  # within the interval; within a thousandth
     far = run(
         "far",
         image_best_map={"value": 0.4601},
@@ -486,7 +488,7 @@ def test_a_run_is_held_against_the_stored_results(tmp_path):
         best_head={"value": "concat"},
         image_unimodal_in_block={"status": "differs"},
     )
-    found = claims.differences(stored, far)
+    found = differences(stored, far)
     assert [(gap.id, gap.what) for gap in found] == [
         ("image_unimodal_in_block", "status"),
         ("image_best_map", "value"),
@@ -498,9 +500,9 @@ def test_a_run_is_held_against_the_stored_results(tmp_path):
         str(found[1])
         == "20_probe_image_grid, image_best_map: value was 0.445123, is 0.4601 (tolerance 0.0141)"
     )
-    claims.record(settings(tmp_path, results=far, notebook="31_search"), Result("regret", 0.1))
-    claims.record(settings(tmp_path, results=stored), Result("regret", 0.1))
-    missing = claims.differences(stored, far)
+    results.record(settings(tmp_path, results=far, notebook="31_search"), Result("regret", 0.1))
+    results.record(settings(tmp_path, results=stored), Result("regret", 0.1))
+    missing = differences(stored, far)
     assert ("31_search", "page") in {(gap.page, gap.id) for gap in missing}
     assert {gap.id for gap in missing if gap.what == "the result"} >= {"regret", "images"}
 
@@ -510,12 +512,13 @@ def test_a_notebook_glues_what_it_measures(tmp_path):
     code = f"""
 from pathlib import Path
 from types import SimpleNamespace
-from difffeat import claims
+from difffeat.evidence import results
+from difffeat.show import tables
 p = SimpleNamespace(profile="scenes", notebook="20_page", parameters={{}}, dataset="scenes",
                     results=Path({str(tmp_path)!r}))
-page = claims.record(p, claims.Result("best_map", 0.44512, (0.431, 0.459), status="reproduced"))
+page = results.record(p, results.Result("best_map", 0.44512, (0.431, 0.459), status="reproduced"))
 """
-    cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("claims.compare(page)")]
+    cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("tables.compare(page)")]
     notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
     glued = {

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from difffeat import backbones
+from difffeat.backbones import shipped
+from difffeat.evidence import numbers
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.probing import search
+from difffeat.probing import floors, search
 from difffeat.probing.floors import Floor
 from difffeat.probing.grid import Grid
-from difffeat.probing.pairs import Pair
+from difffeat.probing.pairs import Pair, Pairs
 from difffeat.probing.stats import Measured
-from difffeat.show import pages
+from difffeat.show import tables
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def grid():
 
 
 def test_the_best_point_is_that_of_val_with_the_number_of_test(grid):
-    value, timestep, block = pages.best_point(
+    value, timestep, block = numbers.best_point(
         "image_best", grid, "best", paper=paper.best(5, "image"), seeds=[0]
     )
     assert (value.id, timestep.id, block.id) == (
@@ -54,19 +56,19 @@ def test_ends_of_positions_are_positions(grid):
     rare = replace(
         grid, val_draws=np.concatenate([grid.val_draws[[10]], np.repeat(grid.val_draws[:1], 100, 0)])
     )
-    _, timestep, _ = pages.best_point("image", rare)
+    _, timestep, _ = numbers.best_point("image", rare)
     assert timestep.interval == (100, 100)  # one of 101 draws is fewer than 2.5 %
-    for result in pages.best_point("image", grid)[1:]:
+    for result in numbers.best_point("image", grid)[1:]:
         assert set(result.interval) <= {*grid.timesteps, *grid.blocks}
 
 
 def test_floors_and_gains(grid):
     pixels = Floor("raw pixels", Measured(0.24, 0.5 * grid.draws[:, 1, 1]))
-    found = [pixels, pages.floor("untrained copy", grid)]
-    (floor,) = pages.floors(found[:1])
+    found = [pixels, floors.reached("untrained copy", grid)]
+    (floor,) = numbers.floors(found[:1])
     assert (floor.id, floor.value, floor.draws) == ("floor_raw_pixels_score", 0.24, 101)
     assert floor.interval == pytest.approx((0.23031, 0.24969), abs=1e-6)
-    gains = {result.id: result for result in pages.gains("image", grid.at(100, 8), found)}
+    gains = {result.id: result for result in numbers.gains("image", grid.at(100, 8), found)}
     assert {name: result.value for name, result in gains.items()} == {
         "image_less_raw_pixels": pytest.approx(0.24),
         "image_over_raw_pixels": pytest.approx(2.0),
@@ -76,7 +78,7 @@ def test_floors_and_gains(grid):
     less = gains["image_less_raw_pixels"]  # paired: half of what moves in both is gone
     assert less.interval == pytest.approx((0.23031, 0.24969), abs=1e-6) and less.unit == "points"
     nothing = Floor("nothing", Measured(0.0, np.zeros(101)))
-    assert [result.id for result in pages.gains("image", grid.at(100, 8), [nothing])] == [
+    assert [result.id for result in numbers.gains("image", grid.at(100, 8), [nothing])] == [
         "image_less_nothing"
     ]
 
@@ -87,19 +89,19 @@ def test_pairs_as_dots():
             ((0, 4), (10, 8)): Pair(0.5, 0.4, np.array([0.39, 0.41]), np.array([0.5, 0.5]), np.array([1.0]))
         }
 
-    dots = pages.dots(Measured)
+    dots = Pairs.by_label.fget(Measured)
     assert list(dots) == [("(0, 4)", "(10, 8)")] and dots["(0, 4)", "(10, 8)"][0] == 0.4
     assert dots["(0, 4)", "(10, 8)"][1] == pytest.approx((0.39, 0.41))
 
 
 def test_a_replayed_search_as_a_table():
     found = search.on_grids(paper.grid(5, "image"), paper.grid(5, "text"), search.lookup(paper.pairs(5)))
-    row = pages.searches({"Table 5": found}).frame.iloc[0]
+    row = tables.searches({"Table 5": found}).frame.iloc[0]
     assert tuple(row) == ("Table 5", "(30, 12)", "(0, 20)", "98.57%", "65")
 
 
 def test_a_mapping_as_a_table():
-    frame = pages.listing({"blocks": [1, 2], "seed": None}, name="field").frame
+    frame = tables.listing({"blocks": [1, 2], "seed": None}, name="field").frame
     assert list(frame) == ["field", "value"] and frame.to_numpy().tolist() == [
         ["blocks", "1, 2"],
         ["seed", "None"],
@@ -108,14 +110,14 @@ def test_a_mapping_as_a_table():
 
 @pytest.mark.parametrize("name", ["dit-scenes", "plaid-scenes"])
 def test_cards_say_how_the_shipped_weights_were_made(name):
-    card = dict(pages.card(name).frame.to_numpy())
+    card = dict(tables.card(name).frame.to_numpy())
     folder = backbones.weights_folder(name)
     assert card["model"] == name and int(card["samples"]) == int(card["steps"]) * int(card["batch"])
     assert card["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert (
         "out" not in json.loads((folder / "card.json").read_text())["options"]
     )  # no folder of whoever trained it
-    log = pages.training_log(name)
+    log = shipped.training_log(name)
     assert (
         log.samples.iloc[-1] == int(card["samples"])
         and log.validation_loss.iloc[-1] < log.validation_loss.iloc[0]
@@ -123,7 +125,7 @@ def test_cards_say_how_the_shipped_weights_were_made(name):
 
 
 def test_rows_are_shown_as_text_with_their_columns():
-    table = pages.rows({"name": name, "count": count} for name, count in (("cat", 3), ("<dog>", 12)))
+    table = tables.rows({"name": name, "count": count} for name, count in (("cat", 3), ("<dog>", 12)))
     assert table.frame.to_dict("records") == [
         {"name": "cat", "count": "3"},
         {"name": "<dog>", "count": "12"},

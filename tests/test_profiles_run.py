@@ -24,8 +24,9 @@ from PIL import Image
 import data_prep
 from data_prep.readers import vg500
 from difffeat import profiles
-from difffeat.evidence import claims
+from difffeat.evidence import results
 from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.papers.diff_feat.claims import CLAIMS
 from difffeat.profiles import ROOT
 
 RANDOM = np.random.default_rng(0)
@@ -273,7 +274,7 @@ def ran(tmp_path_factory):
             found[name].refused = refused.with_suffix(".txt")
     run_all(queues, folder)
     for run in found.values():
-        run.results = claims.read_all(run.stored)
+        run.results = results.read_all(run.stored)
         run.failed = [path.read_text() for path in sorted(run.executed.glob("*.txt"))]
     return found
 
@@ -328,7 +329,7 @@ def test_coco_runs_all_that_the_paper_reports(ran):
     assert (
         run.results["40_cost"].parameters["image_blocks"] == profiles.load("coco").parameters["image_blocks"]
     )
-    assert run.results["90_claims"]["claims_not_run"].value < len(claims.CLAIMS)
+    assert run.results["90_claims"]["claims_not_run"].value < len(CLAIMS)
 
 
 def test_vg500_stands_beside_its_own_table(ran):

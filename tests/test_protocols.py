@@ -7,13 +7,14 @@ import pytest
 import tiny
 
 from difffeat.evidence import protocols
-from difffeat.evidence.claims import Result
-from difffeat.evidence.protocols import Choice, Study
+from difffeat.evidence.protocols import Choice, Judge
+from difffeat.evidence.results import Result
 from difffeat.probing import probe
+from difffeat.show import protocols as strips
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def judge(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     sizes = {"train": (60, 100), "val": (40, 300), "test": (41, 500)}
     splits = {
@@ -26,7 +27,7 @@ def study(tmp_path_factory):
     }
     points = dict(blocks=[0, 1, 2], timesteps=[0, 50, 100])
     models = tiny.dit(), tiny.plaid()
-    return Study(splits, told, *models, points, points, "mean", folder / "features", (0,), 4, 20)
+    return Judge(splits, told, *models, points, points, "mean", folder / "features", (0,), 4, 20)
 
 
 def test_every_axis_has_the_base_among_its_values():
@@ -45,7 +46,7 @@ def test_every_axis_has_the_base_among_its_values():
     assert {choice.axis for choice in base} == set(names)
 
 
-def test_claims_are_judged_once_for_each_protocol(study, monkeypatch):
+def test_claims_are_judged_once_for_each_protocol(judge, monkeypatch):
     trained = []
     fit = probe.fit_grid
     monkeypatch.setattr(
@@ -58,7 +59,7 @@ def test_claims_are_judged_once_for_each_protocol(study, monkeypatch):
         Choice("weight decay", "0.1", dict(steps=5, weight_decay=0.1)),
         Choice("training images", "30", dict(steps=5), train=30),
     ]
-    found = protocols.judged(study, choices)
+    found = protocols.judged(judge, choices)
     assert {count for count, _ in trained[:4]} == {60} and len(trained) == 12  # image, and text three ways
     assert trained[4][1]["weight_decay"] == 0.1 and {count for count, _ in trained[8:]} == {30}
     first = found[choices[0]]
@@ -79,7 +80,7 @@ def results(**statuses):
 def test_strips_show_a_mark_for_each_protocol_and_its_status_to_a_screen_reader():
     a, b = Choice("steps", "640"), Choice("steps", "25,880")
     found = {a: results(x="differs", y="reproduced"), b: results(x="reproduced", y="reproduced")}
-    table = protocols.strips(found)
+    table = strips.strips(found)
     assert table.frame.to_dict("records") == [
         {"claim": "claim x", "steps 640": "differs", "steps 25,880": "reproduced"},
         {"claim": "claim y", "steps 640": "reproduced", "steps 25,880": "reproduced"},
@@ -87,4 +88,4 @@ def test_strips_show_a_mark_for_each_protocol_and_its_status_to_a_screen_reader(
     html = table._repr_html_()
     assert html.count("✗") == 1 and html.count("✓") == 3 and 'aria-label="differs"' in html
     assert protocols.steady(found) == (["y"], ["x"])
-    assert protocols.numbers(found).frame.iloc[0]["steps 640"] == "+10.0 (+0.0 to +20.0)"
+    assert strips.numbers(found).frame.iloc[0]["steps 640"] == "+10.0 (+0.0 to +20.0)"

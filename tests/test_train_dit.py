@@ -30,7 +30,7 @@ def _command(folder):
     return [
         sys.executable,
         "-m",
-        "data_prep.train_dit",
+        "data_prep.training.dit",
         "--out",
         str(folder / "out"),
         "--run",
@@ -82,7 +82,7 @@ def test_learning_rate_warms_up_holds_and_decays(seen, rate):
 
 def test_help_names_every_default():
     run = subprocess.run(
-        [sys.executable, "-m", "data_prep.train_dit", "--help"], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "data_prep.training.dit", "--help"], check=True, capture_output=True, text=True
     )
     assert "samples to see in all" in run.stdout and "(default: 520000)" in run.stdout
 

@@ -31,7 +31,7 @@ TINY = (
 def start(folder):
     """Training in its own process, with the allocator's settings there already, so that it starts once."""
     options = ["--out", str(folder / "out"), "--run", str(folder / "run"), *TINY]
-    command = [sys.executable, "-m", "data_prep.train_plaid", *options]
+    command = [sys.executable, "-m", "data_prep.training.plaid", *options]
     return subprocess.Popen(command, env={**os.environ, **MALLOC}, stderr=subprocess.DEVNULL)
 
 
@@ -85,9 +85,8 @@ def test_what_training_leaves_can_be_loaded_and_tells_its_story(whole):
 
 
 def test_help_names_every_default():
-    run = subprocess.run(
-        [sys.executable, "-m", "data_prep.train_plaid", "--help"], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "data_prep.training.plaid", "--help"]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "samples to see" in run.stdout and "(default: 64)" in run.stdout
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 
 from difffeat.base.run import machine
-from difffeat.evidence import claims
+from difffeat.evidence import results
 from difffeat.profiles import ROOT
 
 STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
@@ -62,7 +62,7 @@ def names_only_profile(cell):
 
 def provenance(path):
     """The line under a page's title: which profile, code, features and libraries its numbers came from."""
-    page = claims.read(path)
+    page = results.read(path)
     versions = ", ".join(f"{name} {version}" for name, version in page.versions.items())
     parts = [f"profile {page.profile}", f"commit {page.commit[:10]}" if page.commit else "no commit"]
     parts += [f"features {', '.join(page.cache)}"] if page.cache else []

@@ -13,7 +13,8 @@ from pathlib import Path
 import nbformat
 
 from difffeat import profiles
-from difffeat.evidence import answers, claims
+from difffeat.evidence import answers
+from difffeat.show import tables
 
 START, END = "<!-- at a glance: written by `make keep` from results/scenes -->\n", "<!-- end -->"
 COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status", "contradicted by"]
@@ -54,7 +55,7 @@ def with_glance(readme, results):
     """The text of README.md with the finding and the table of claims of these results between its two
     marks."""
     before, rest = readme.split(START)
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *claims.table(results).frame[COLUMNS].to_numpy().tolist()]
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *tables.claims(results).frame[COLUMNS].to_numpy().tolist()]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return f"{before}{START}\n{answers.leakage()}\n\n{table}\n\n{END}{rest.split(END)[1]}"
 

@@ -22,7 +22,7 @@ PUBLISHED = {
     "tiny_imagenet": (tiny_imagenet.COUNTS["train"], tiny_imagenet.COUNTS["test"], 5000),
     "ag_news": (ag_news.COUNTS["train"], ag_news.COUNTS["test"], 5000),
 }
-EXTRACTING = ("10_extract_image", "11_extract_text")
+EXTRACTING = {"10_extract_image": "image", "11_extract_text": "text"}  # and what they read
 # What the paper's images a second come to on its RTX 4090, of the vendor's peak: see the page on cost.
 SHARE_OF_PEAK = 0.5
 
@@ -69,7 +69,7 @@ def missing(profile):
     for variable in sorted(set(re.findall(r"\$\{?(\w+)", text))):
         if variable not in os.environ:
             yield f"the environment variable {variable}, for {profile.data.get('folder')}"
-    names = {profiles.planned(profile, page)["backbone"] for page in extractions(profile)}
+    names = {profiles.planned(profile, page)[f"{EXTRACTING[page]}_backbone"] for page in extractions(profile)}
     if "dit-xl-2-256" in names:
         names.add("sd-vae-ft-mse")
     for model in sorted(names):
@@ -111,7 +111,8 @@ def parts(profile):
 def row(profile, page, rate):
     """One line of the plan, as text."""
     taken, count = profiles.planned(profile, page), samples(profile, page)
-    name, points = taken["backbone"], {key: taken[key] for key in ("blocks", "timesteps")}
+    kind = EXTRACTING[page]
+    name, points = taken[f"{kind}_backbone"], {key: taken[f"{kind}_{key}"] for key in ("blocks", "timesteps")}
     length = profile.models.get(name, {}).get("length", published.PLAID_LENGTH)
     try:
         model = cost.model(name, length)

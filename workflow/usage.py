@@ -5,7 +5,7 @@ from pathlib import Path
 
 from difffeat import profiles
 from difffeat.base.run import machine
-from difffeat.evidence import claims
+from difffeat.evidence import results
 
 COLUMNS = ["page", "seconds", "peak GB", "on"]
 
@@ -15,7 +15,7 @@ def main(profile):
     rows, profile = [], profiles.load(profile).name
     for folder in (*Path("build/shards", profile).glob("*-of-*/*"), Path("build/results", profile)):
         shard = f", shard {folder.parent.name}" if folder.parts[1] == "shards" else ""
-        for name, page in claims.read_all(folder).items():
+        for name, page in results.read_all(folder).items():
             if not (run := page.run):  # of a run before this was kept
                 continue
             memory = f"{run['peak_gb']:.1f}"

@@ -114,7 +114,7 @@ def train(options):
 
 
 def main():
-    """Command line: `python -m data_prep.train_classifier --help`."""
+    """Command line: `python -m data_prep.training.classifier --help`."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )

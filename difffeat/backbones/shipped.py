@@ -9,6 +9,7 @@ import inspect
 import json
 from pathlib import Path
 
+import pandas as pd
 from tokenizers import Tokenizer
 
 from difffeat.backbones.dit import FRAMINGS, DiT, PatchPCA
@@ -17,7 +18,7 @@ from difffeat.base.checkpoint import check_tensors, read_checkpoint
 from difffeat.base.files import ROOT
 
 WEIGHTS = Path(__file__).parent / "weights"
-TRAINED_BY = {"dit-scenes": "data_prep.train_dit", "plaid-scenes": "data_prep.train_plaid"}
+TRAINED_BY = {"dit-scenes": "data_prep.training.dit", "plaid-scenes": "data_prep.training.plaid"}
 MODELS = {"dit-scenes": DiT, "plaid-scenes": Plaid}
 NOT_IN_CONFIG = ("encoder", "tokenizer", "closed_gates")  # given by what builds the model
 # What card.json says as well. Tensors do not show all of it: the number of heads changes no shape.
@@ -27,6 +28,11 @@ ALSO_IN_CARD = ("channels", "width", "depth", "heads", "length", "output_prior")
 def weights_folder(name):
     """Where the shipped files of a model are."""
     return WEIGHTS / name
+
+
+def training_log(name):
+    """What was measured while a shipped model was trained, a DataFrame with a row per checkpoint."""
+    return pd.read_csv(weights_folder(name) / "log.csv")
 
 
 def shape(name):

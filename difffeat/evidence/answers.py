@@ -10,7 +10,7 @@ from IPython.display import Markdown
 
 from difffeat.base.files import ROOT
 from difffeat.base.format import decimals, show, show_interval
-from difffeat.evidence.claims import read
+from difffeat.evidence.results import read
 from difffeat.evidence.papers.diff_feat import tables as paper
 
 

@@ -1,8 +1,7 @@
-"""The paper's claims as tests on measured numbers, results files, and tables of paper beside ours.
+"""The paper's claims as tests on measured numbers, and which of a results file holds them.
 
 Letters: R draws, T timesteps, B blocks. A notebook tests claims with `check`, adds other numbers as
-`Result`, writes both with `record` and shows them with `compare`. The claims page is `table`, made from the
-files alone.
+`results.Result` and writes both with `results.record`; `show.tables` shows them.
 
 The status of a claim is computed from the noise in the measurement (images resampled, and seeds):
 
@@ -23,46 +22,13 @@ does that in almost all draws, and it would refute every curve that has a flat s
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
-from difffeat.base.format import MISSING, decimals, show, show_difference, show_interval
-from difffeat.evidence.differences import Difference, differences
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim, numbers
+from difffeat.evidence.papers.diff_feat.claims import CLAIMS, numbers
 from difffeat.evidence.papers.diff_feat.tables import Published
-from difffeat.evidence.results import (
-    Page,
-    Result,
-    cache_id,
-    comparable,
-    number_status,
-    read,
-    read_all,
-    record,
-)
-from difffeat.evidence.shapes import TooFewPoints, Verdict
+from difffeat.evidence.results import Result, comparable, number_status
+from difffeat.evidence.shapes import TooFewPoints
 from difffeat.probing.measures import measure
-from difffeat.show.table import Table
-
-__all__ = [
-    "CLAIMS",
-    "Claim",
-    "Difference",
-    "Page",
-    "Result",
-    "Table",
-    "Verdict",
-    "cache_id",
-    "check",
-    "compare",
-    "counts",
-    "differences",
-    "read",
-    "record",
-    "table",
-]
-NAMES = {"coco": "MS-COCO", "vg500": "VG500", "ag_news": "AG News"}  # data sets as the paper writes them
-COLUMNS = ["claim", "status", "paper", "ours", "interval", "contradicted by", "metric", "source", "dataset"]
 
 
 def check(claim, *measured, table=5, seeds=(), **options) -> Result:
@@ -102,12 +68,11 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
         raise ValueError(f"{claim.id} is a number, not a trend; record Result({claim.result!r}, ...)")
     arrays = [_checked(claim.id, numbers(given)) for given in measured]
     by = measure(getattr(measured[0], "metric", "mAP")).name
-    text, metric = (said.replace("mAP", by) for said in (claim.text, claim.metric))
-    about = dict(id=claim.id, what=text, metric=metric, unit=claim.unit)
-    published = _published(claim, table)
-    if metric != claim.metric:  # the paper's number is of mAP
-        published = published._replace(value=None)
-    about |= dict(paper=published, seeds=tuple(seeds), draws=len(arrays[0].draws))
+    about = dict(id=claim.id, what=claim.said(by), metric=claim.measured(by), unit=claim.unit)
+    printed = published(claim, table)
+    if by != "mAP":  # the paper's number is of mAP
+        printed = printed._replace(value=None)
+    about |= dict(paper=printed, seeds=tuple(seeds), draws=len(arrays[0].draws))
     try:
         verdict = claim.test(*arrays, **options)
     except TooFewPoints as needs:  # a page run on part of the grid still records what it did measure
@@ -121,70 +86,6 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
         contradiction=verdict.contradiction,
         status=verdict.status,
     )
-
-
-def compare(page) -> Table:
-    """The paper beside ours: a row for every claim of a page, and for every number that the paper has too.
-
-    Parameters
-    ----------
-    page : Page, from `record`
-
-    Returns
-    -------
-    Table
-        Columns claim, status, paper, ours, interval, contradicted by, metric, source, dataset.
-    """
-    rows = [_row(page, result) for result in page.results if result.paper]
-    return Table(pd.DataFrame(rows, columns=COLUMNS))
-
-
-def table(folder) -> Table:
-    """The claims page: every claim of the paper, from the results files of a profile alone.
-
-    Parameters
-    ----------
-    folder : results folder of a profile, `p.results`
-
-    Returns
-    -------
-    Table
-        As `compare`, with the shares for and against in one column; a claim links to the page that shows it.
-    """
-    pages = read_all(folder)
-    columns = [*COLUMNS[:5], "for / against", *COLUMNS[5:]]
-    absent = dict.fromkeys(columns, MISSING)
-    rows, links = [], {}
-    for claim in CLAIMS:
-        page, result = _find(pages, claim)
-        if result is None:
-            rows.append(absent | _not_run(claim))
-            continue
-        shares = [share for share in (result.support, result.against) if share is not None]
-        written = " / ".join(show(share, "percent", 0) for share in shares) or MISSING
-        rows.append(_row(page, result) | {"for / against": written})
-        links[len(rows) - 1, "claim"] = f"{page.notebook}.html"
-    return Table(pd.DataFrame(rows, columns=columns), links)
-
-
-def counts(claims_table) -> list[Result]:
-    """How many claims have each status, as claims_reproduced, _differ, _inconclusive and _not_run.
-
-    Parameters
-    ----------
-    claims_table : Table, from `table`
-    """
-    words = {
-        "reproduced": "reproduced",
-        "differ": "differs",
-        "inconclusive": "inconclusive",
-        "not_run": "not run",
-    }
-    status = claims_table.frame["status"].str
-    return [
-        Result(f"claims_{name}", int(status.startswith(word).sum()), unit="count", metric="claims")
-        for name, word in words.items()
-    ]
 
 
 def _claim(name):
@@ -204,8 +105,11 @@ def _checked(name, given):
     return given
 
 
-def _published(claim, table):
-    """The paper's number for a trend, by the same test on the paper's own numbers."""
+def published(claim, table=5) -> Published:
+    """The paper's number: of a claim that is one as it is printed, of a trend by the same test on the paper's
+    numbers."""
+    if claim.test is None:
+        return claim.published(table)
     source = claim.source.replace("Table 5", f"Table {table}")
     dataset = paper.DATASETS.get(table, "MS-COCO-enhanced")
     if claim.published is None:
@@ -213,10 +117,13 @@ def _published(claim, table):
     return Published(claim.test(*claim.published(table)).value, 0.0, source, dataset)
 
 
-def _find(pages, claim):
-    """(page, result) of a claim; of a claim that is a number only where it was measured on the same data.
+def find(pages, claim):
+    """(page, result) of a claim; (None, None) where nobody has measured it, of a number on the same data.
 
-    A claim has one owner: two pages that measure it are an error, for the table could show either.
+    Raises
+    ------
+    ValueError
+        If two pages measure it: a claim has one owner, for the table could show either.
     """
     found = [
         (page, result)
@@ -232,50 +139,5 @@ def _find(pages, claim):
     page, result = found[0]
     if not comparable(page.dataset, claim.published(5)):
         return None, None
-    headline = replace(result, what=claim.text, paper=claim.published(5), status="")
+    headline = replace(result, what=claim.said(), paper=claim.published(5), status="")
     return page, number_status(headline, page.dataset)
-
-
-def _row(page, result):
-    """One row of paper beside ours."""
-    ours, digits = NAMES.get(page.dataset, page.dataset), result.digits
-    published = result.paper
-    printed = decimals(result.unit, rounding=published.rounding) if published.rounding else digits
-    same = comparable(page.dataset, published)
-    return {
-        "claim": result.what,
-        "source": published.source,
-        "dataset": published.dataset if same else f"{ours} (paper: {published.dataset})",
-        "metric": result.metric,
-        "paper": show(published.value, result.unit, printed),
-        "ours": show(result.value, result.unit, digits),
-        "interval": show_interval(result.interval, result.unit, digits),
-        "contradicted by": _against(result),
-        "status": result.status,
-    }
-
-
-def _against(result):
-    """What contradicts a claim that differs, in words and numbers; of a number of the same data, the
-    difference."""
-    if result.contradiction and result.status == "differs":
-        return result.contradiction.text
-    numbers = not isinstance(result.paper.value, str | None) and not isinstance(result.value, str | None)
-    if result.status == "differs" and numbers and result.support is None:
-        difference = result.value - result.paper.value
-        return f"the difference, {show_difference(difference, result.unit, result.digits)}"
-    return MISSING
-
-
-def _not_run(claim):
-    """The row of a claim that no page of this profile has measured."""
-    published = claim.published(5) if claim.test is None else _published(claim, 5)
-    digits = decimals(claim.unit, rounding=published.rounding)
-    return {
-        "claim": claim.text,
-        "source": claim.source,
-        "dataset": published.dataset,
-        "metric": claim.metric,
-        "paper": show(published.value, claim.unit, digits),
-        "status": f"not run (needs {claim.needs})",
-    }

@@ -7,11 +7,8 @@ probe, the number of training images, the noise seed, the scaling or the weight 
 import json
 from dataclasses import dataclass, field
 
-import pandas as pd
-
 from difffeat.base.progress import bar
 from difffeat.evidence import claims
-from difffeat.evidence.claims import Table
 from difffeat.probing import grid
 from difffeat.probing.pairs import Pairs
 
@@ -25,7 +22,7 @@ class Choice:
     axis, name : str, what is varied, and to which value
     probing : dict, keyword arguments of `probe.fit_grid` and `fusion.fit_pairs`
     train : int, how many training samples; None for all
-    seeds : noise seeds; None for those of the study
+    seeds : noise seeds; None for those of the judge
     """
 
     axis: str
@@ -70,7 +67,7 @@ def choices(steps, base, train, seeds, decays):
 
 
 @dataclass(frozen=True)
-class Study:
+class Judge:
     """Judges the claims of the pages on images, text and fusion under one protocol.
 
     Attributes
@@ -144,38 +141,18 @@ class Study:
         ]
 
 
-def judged(study, choices):
-    """What a study finds under each choice, {Choice: {id of a claim: Result}}; equal protocols are judged
+def judged(judge, choices):
+    """What a judge finds under each choice, {Choice: {id of a claim: Result}}; equal protocols are judged
     once."""
     known, found = {}, {}
     with bar(len(choices), "protocols", "protocol") as shown:
         for choice in choices:
-            same = json.dumps([choice.probing, choice.train, choice.seeds or study.seeds], sort_keys=True)
+            same = json.dumps([choice.probing, choice.train, choice.seeds or judge.seeds], sort_keys=True)
             if same not in known:
-                known[same] = study(choice)
+                known[same] = judge(choice)
             found[choice] = known[same]
             shown.update()
     return found
-
-
-def strips(found):
-    """One row a claim, one column a protocol, in each cell the mark of the status.
-
-    Parameters
-    ----------
-    found : dict of Choice to what `Study` returns
-
-    Returns
-    -------
-    Table
-    """
-    first = next(iter(found.values()))
-    rows = [
-        {"claim": first[claim].what}
-        | {choice.label: results[claim].status for choice, results in found.items()}
-        for claim in first
-    ]
-    return Table(pd.DataFrame(rows), marks=tuple(choice.label for choice in found))
 
 
 def steady(found):
@@ -200,19 +177,3 @@ def details(found):
         }
         for choice, results in found.items()
     ]
-
-
-def numbers(found):
-    """The table behind `strips`: the number of each claim with its interval, one row a claim.
-
-    Parameters
-    ----------
-    found : as in `strips`
-    """
-    first = next(iter(found.values()))
-    rows = [
-        {"claim": first[claim].what, "number": first[claim].metric}
-        | {choice.label: results[claim].text for choice, results in found.items()}
-        for claim in first
-    ]
-    return Table(pd.DataFrame(rows))

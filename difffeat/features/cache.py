@@ -18,7 +18,7 @@ Letters: N samples in a split, n samples in a shard, D width, P points of a (blo
 A file that exists under its name is complete: it is built in memory, written under another name, flushed to
 the disk and renamed. No time is put into it, so the same run gives the same bytes.
 
-Every file begins with a seal that repeats the attributes and has checksums of all else (`_sealed.py`). What
+Every file begins with a seal that repeats the attributes and has checksums of all else (`sealed.py`). What
 is read here is read through it, from the shards themselves: HDF5 is for other programs, which find all points
 as virtual data sets in the view. Call `verify` before they read, for HDF5 itself checks no values.
 """

@@ -38,6 +38,11 @@ class Floor:
         return self.measured.interval
 
 
+def reached(name, grid):
+    """The best point of a grid as a floor: what a line in a figure needs."""
+    return Floor(name, grid.at_best, grid.metric)
+
+
 def label_frequency(splits, metric="mAP", resamples=200):
     """Constant scores: a classifier that has seen nothing but how often each label occurs."""
     test, frequency = splits["test"], splits["train"].labels.mean(axis=0)

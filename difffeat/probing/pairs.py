@@ -103,6 +103,15 @@ class Pairs:
         return self.measured[_plain(pair)]
 
     @property
+    def by_label(self):
+        """{("(50, 8)", "(0, 4)"): (mAP on test, its interval)}: points as figures write them."""
+        label = "({}, {})".format
+        return {
+            (label(*image), label(*text)): (pair.test, pair.interval)
+            for (image, text), pair in self.measured.items()
+        }
+
+    @property
     def best(self):
         """The measured pair with the highest mAP on val; of equal ones the first measured."""
         return max(self.measured, key=lambda pair: self.measured[pair].val)

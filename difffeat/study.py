@@ -1,0 +1,200 @@
+"""A page of the book while it runs: its parameters, its data, its models, what it measures and records.
+
+A notebook opens one right after its parameters cell:
+
+    page = study.open(vars(), "20_probe_image_grid")
+
+and asks it for grids and pairs. Data are read, models loaded and features extracted when they are first
+needed.
+"""
+
+from functools import cached_property
+
+import data_prep
+from data_prep import captions
+from difffeat import backbones, profiles
+from difffeat.evidence import claims, results
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.features import datasets, extract
+from difffeat.probing import grid
+from difffeat.probing.pairs import Pairs
+
+WRITTEN, ENHANCED = "as written", "enhanced"  # the two kinds of captions
+
+
+def open(namespace, notebook) -> "Study":
+    """Open the page of a notebook, after its parameters cell.
+
+    Parameters
+    ----------
+    namespace : dict, the notebook's `vars()`
+    notebook : str, its name without `.ipynb`
+
+    Raises
+    ------
+    ValueError
+        As `profiles.parameters` does.
+    """
+    return Study(profiles.parameters(namespace, notebook))
+
+
+class Study:
+    """What a page works with; made by `open`.
+
+    Attributes
+    ----------
+    p : profiles.Parameters, every parameter of the page as an attribute
+    """
+
+    def __init__(self, p):
+        self.p = p
+        self._loaded = {}
+
+    @cached_property
+    def data(self):
+        """Train, val and test, all that there is of them."""
+        return data_prep.splits(self.p.data)
+
+    @cached_property
+    def original(self):
+        """Train, val and test with captions as written: the first `samples` of each."""
+        return datasets.first(self.data, self.p.samples, self.p.on_broken)
+
+    @cached_property
+    def told(self):
+        """{kind of captions: splits}: as written, and enhanced where the page does that; the paper's last."""
+        told = {WRITTEN: self.original}
+        if hasattr(self.p, "rare_below") and getattr(self.p, "enhanced", True):
+            told[ENHANCED] = captions.enhanced_splits(self.original, rare_below=self.p.rare_below)
+        return told
+
+    @property
+    def kind(self):
+        """The kind of captions that stand for the paper's."""
+        return list(self.told)[-1]
+
+    @property
+    def splits(self):
+        """Train, val and test with captions of that kind."""
+        return self.told[self.kind]
+
+    def model(self, modality, trained=True):
+        """The page's backbone of a modality, or its untrained copy; of two, the last one stays in memory.
+
+        Raises
+        ------
+        ValueError
+            If the backbone that a parameter names reads another modality.
+        """
+        key = f"{modality}_backbone"
+        name = getattr(self.p, key)
+        if self._loaded.get(modality, (None,))[0] != trained:
+            self._loaded.pop(modality, None)
+            model = backbones.load(name, trained=trained, **self.p.models[name])
+            if model.modality != modality:
+                raise ValueError(f"{self.p.notebook}: {key} is {name!r}, which reads {model.modality}s")
+            self._loaded[modality] = trained, model
+        return self._loaded[modality][1]
+
+    @property
+    def length(self):
+        """How long probes are trained, as `probe.fit_grid` takes it: in epochs where the page sets them."""
+        return dict(epochs=self.p.epochs) if self.p.epochs else dict(steps=self.p.steps)
+
+    @property
+    def judging(self):
+        """How numbers are judged: the metric, and resamples for intervals."""
+        return dict(metric=getattr(self.p, "metric", "mAP"), resamples=self.p.resamples)
+
+    def points(self, modality):
+        """The points of a modality's grid; of text with its pooling."""
+        points = {name: getattr(self.p, f"{modality}_{name}") for name in ("blocks", "timesteps")}
+        return points | ({"pooling": self.p.pooling} if modality == "text" else {})
+
+    @property
+    def floor_points(self):
+        """The points of a grid that floors are measured at."""
+        return dict(blocks=self.p.floor_blocks, timesteps=self.p.floor_timesteps)
+
+    def images(self, *, trained=True, **how):
+        """The grid of image features: of the page's points and noise seeds, unless said otherwise.
+
+        Parameters
+        ----------
+        trained : bool, False for the untrained copy
+        **how : as for `grid.measure`, in place of the page's
+        """
+        return grid.measure(self.original, self.model("image", trained), **self._grid("image", how))
+
+    def clean(self, **how):
+        """The grid of images without noise, of which the model is told that they are noised."""
+        how = self._grid("image", how)
+        del how["seeds"]
+        return grid.conditioned(self.original, self.model("image"), **how)
+
+    def texts(self, kind=None, *, trained=True, **how):
+        """The grid of text features, without noise unless said otherwise.
+
+        Parameters
+        ----------
+        kind : "as written" or "enhanced"; by default the paper's
+        trained : bool, False for the untrained copy
+        **how : as for `grid.measure`, in place of the page's
+        """
+        splits = self.told[kind or self.kind]
+        return grid.measure(splits, self.model("text", trained), **self._grid("text", how))
+
+    def _grid(self, modality, how):
+        """Keyword arguments of `grid.measure`."""
+        quiet = dict(noising=self.p.deterministic) if modality == "text" else dict(seeds=self.p.noise_seeds)
+        probed = dict(root=self.features, probing=self.length)
+        return self.points(modality) | quiet | probed | self.judging | how
+
+    def fill(self, modality, splits, **how):
+        """Extract this machine's share of a modality's features; what is there then, see `grid.fill`."""
+        files = dict(shard=self.p.shard, batch_size=self.p.batch_size, shard_size=self.p.shard_size)
+        what = dict(root=self.features) | self.points(modality) | files | how
+        return grid.fill(splits, self.model(modality), **what)
+
+    def recipe(self, modality, **how):
+        """What decides the features of test, as shards keep it."""
+        return extract.recipe(self.splits["test"], self.model(modality), **self.points(modality) | how)
+
+    def pairs(self, images, texts, head="addition", kind=None, **how):
+        """Fused features of two grids: `pairs.Pairs` as long as the page's probes.
+
+        Parameters
+        ----------
+        images, texts : sequences of features, one for each noise seed, as a Grid has them
+        head : name in fusion.HEADS
+        kind : "as written" or "enhanced", of the captions that the texts were; by default the paper's
+        **how : as for `Pairs`, in place of the page's
+        """
+        told = dict(d_align=self.p.d_align, resamples=self.p.resamples, root=self.features)
+        length = {} if {"steps", "epochs"} & how.keys() else self.length
+        return Pairs(self.told[kind or self.kind], images, texts, head, **told | length | how)
+
+    @property
+    def features(self):
+        """Where the caches of features are."""
+        return self.p.cache / "features"
+
+    @property
+    def table(self):
+        """The number of the paper's table that prints the grids of this data set, or stands in for it."""
+        return paper.grid_table(self.p.dataset)
+
+    def check(self, claim, *measured, **options):
+        """Test one of the paper's claims on measured numbers; see `claims.check`."""
+        return claims.check(claim, *measured, table=self.table, **options)
+
+    def record(self, *found, of=(), **how):
+        """Write what the page measured; see `results.record`.
+
+        Parameters
+        ----------
+        *found : Result
+        of : the grids behind it
+        """
+        caches = [parts["test"] for measured in of for parts in measured.features]
+        return results.record(self.p, *found, cache=caches, **how)
