@@ -37,7 +37,9 @@ HOSTILE = [
 
 @pytest.fixture
 def project(tmp_path):
-    copy = workflow.copied(tmp_path / "project")
+    copy = workflow.copied(tmp_path / "project", "weights")
+    (copy / "snakemake_logger_plugin_jobs").mkdir()
+    (copy / "snakemake_logger_plugin_jobs" / "__init__.py").write_text(workflow.LOGGER)
     (copy / "workflow" / "compile_book.py").write_text(COMPILER)
     (copy / "own.yaml").write_text(OWN)
     (tmp_path / "bin").mkdir()
