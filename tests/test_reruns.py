@@ -42,6 +42,8 @@ def project(tmp_path):
     (copy / "snakemake_logger_plugin_jobs" / "__init__.py").write_text(workflow.LOGGER)
     (copy / "workflow" / "compile_book.py").write_text(COMPILER)
     (copy / "own.yaml").write_text(OWN)
+    for folder in ("book", "difffeat"):  # of an editor: no file of ours
+        (copy / folder / ".ipynb_checkpoints").mkdir()
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "papermill").write_text(workflow.PAPERMILL)
     (tmp_path / "bin" / "papermill").chmod(0o755)
