@@ -5,6 +5,12 @@ PYTHON  ?= python3
 PROFILE ?= scenes
 RUN     ?= default
 GPU     ?= rtx4090
+# As they were typed, for the shell alone to read: a name may hold what means something to make or in a command.
+override PYTHON  := $(value PYTHON)
+override PROFILE := $(value PROFILE)
+override RUN     := $(value RUN)
+override GPU     := $(value GPU)
+export PYTHON PROFILE RUN GPU
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -20,31 +26,31 @@ INSTALLED := .venv/installed-$(firstword $(shell cat constraints.txt | cksum))
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "PROFILE=name  data and models: a file of notebooks/profiles (now $(PROFILE))"
-	@echo "RUN=name      where jobs run: a folder of workflow/profiles (now $(RUN))"
-	@echo "GPU=name      of a plan: rtx4090, a100, h100 or h200 (now $(GPU))"
-	@echo "PYTHON=name   the Python 3.11 or later to make .venv with (now $(PYTHON))"
+	@echo "PROFILE=name  data and models: a file of notebooks/profiles (now $$PROFILE)"
+	@echo "RUN=name      where jobs run: a folder of workflow/profiles (now $$RUN)"
+	@echo "GPU=name      of a plan: rtx4090, a100, h100 or h200 (now $$GPU)"
+	@echo "PYTHON=name   the Python 3.11 or later to make .venv with (now $$PYTHON)"
 
 venv: $(INSTALLED)  ## make .venv from constraints.txt
 
 $(INSTALLED):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"needs Python 3.11 or later, $(PYTHON) is {sys.version}; try make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"needs Python 3.11 or later, {sys.executable} is {sys.version}; try make PYTHON=python3.11")'
+	"$$PYTHON" -m venv .venv
 	python -m pip install --disable-pip-version-check -c constraints.txt -e '.[book,parquet,test]'
 	rm -f .venv/installed-*
 	python -c 'import matplotlib.font_manager'  # builds the font cache now, not as a warning on a page
 	touch $@
 
 book: $(INSTALLED)  ## run what is not up to date and compile book/_build/html
-	snakemake --workflow-profile workflow/profiles/$(RUN) --config profile="$(PROFILE)" \
+	DIFFFEAT_PROFILE="$$PROFILE" snakemake --workflow-profile "workflow/profiles/$$RUN" \
 	  || { [ -z "$$(ls -A .snakemake/locks 2>/dev/null)" ] || echo "If no other run is at work: make unlock"; exit 1; }
 	@echo "The book is ready: open book/_build/html/index.html in a browser."
 
 plan: $(INSTALLED)  ## what PROFILE lacks and takes: passes, disk, hours on a GPU; needs no data
-	@python workflow/plan.py "$(PROFILE)" $(GPU)
+	@python workflow/plan.py "$$PROFILE" "$$GPU"
 
 usage: $(INSTALLED)  ## what each page of the last run of PROFILE took: seconds and memory
-	@python workflow/usage.py "$(PROFILE)"
+	@python workflow/usage.py "$$PROFILE"
 
 # Pages recorded from real data are held to their outputs where the data are.
 RECORDED := $(if $(DIFFFEAT_REFERENCE),,--ignore=notebooks/recorded)
@@ -62,10 +68,11 @@ record: $(INSTALLED)  ## run the pages on real data again; DIFFFEAT_REFERENCE na
 	python workflow/keep.py coco-lists
 
 keep: $(INSTALLED)  ## take the outputs and results of the last run over into notebooks/, results/ and README.md
-	python workflow/keep.py "$(PROFILE)"
+	python workflow/keep.py "$$PROFILE"
 
 unlock: $(INSTALLED)  ## after a run that was killed outright
-	snakemake --workflow-profile workflow/profiles/$(RUN) --unlock
+	snakemake --workflow-profile "workflow/profiles/$$RUN" --unlock
 
 clean:  ## remove the book and what a run of PROFILE made, but not the cache
-	rm -rf book/_build book/notebooks book/static/mathjax build/test build/{notebooks,results,shards,log}/$(basename $(notdir $(PROFILE)))
+	name=$${PROFILE##*/}; name=$${name%.yaml}; : "$${name:?PROFILE names no profile}"; \
+	  rm -rf book/_build book/notebooks book/static/mathjax build/test build/{notebooks,results,shards,log}/"$$name"

@@ -1,7 +1,8 @@
 """Parameters of a notebook: what papermill injected, else what the profile sets, else the notebook's default.
 
 A profile is a file `notebooks/profiles/<name>.yaml`, or any other `.yaml` by its path, with these keys, all
-optional:
+optional (the environment variable DIFFFEAT_PROFILE may hold such a path: then the name alone finds it, and no
+page needs to say where it lies):
 
 - `extends`: the name of a profile that it starts from; its own keys are merged into those of that one, except
   for `data`, which replaces them,
@@ -29,6 +30,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -80,6 +82,7 @@ class Parameters(SimpleNamespace):
 
     Attributes
     ----------
+    profile : str, the profile's name, also where it was given by its path
     notebook : str, the notebook's name without `.ipynb`
     parameters : dict, the parameters alone, by name
     data : Data, the profile's data settings, and what the notebook needs of them
@@ -110,26 +113,44 @@ def load(name):
     Raises
     ------
     ValueError
-        If there is no such profile (the message names those there are), it has a key that means nothing, or
-        it extends itself.
+        If there is no such profile (the message names those there are), its name cannot name a folder of
+        results, it has a key that means nothing, or it extends itself.
     """
     files, settings = [], {}
     while name is not None:
-        path = Path(name) if str(name).endswith(".yaml") else FOLDER / f"{name}.yaml"
+        path = _file(str(name))
         if not path.is_file():
             raise ValueError(
                 f"unknown profile {str(name)!r}: there are {', '.join(known())} (files in {FOLDER}), or give "
                 f"the path of a .yaml file"
             )
-        if path.stem in known() and path.resolve() != (FOLDER / path.name).resolve():
-            raise ValueError(f"{path} would write where the profile {path.stem} does: give it another name")
+        if _name(path) in known() and path.resolve() != (FOLDER / path.name).resolve():
+            raise ValueError(f"{path} would write where the profile {_name(path)} does: give it another name")
         if path in files:
             raise ValueError(f"{path.name} extends itself, through {' and '.join(p.name for p in files)}")
         files.append(path)
         own = _read(path)
         name = own.pop("extends", None)
         settings = _merged(own, settings) | {"data": settings.get("data") or own.get("data") or {}}
-    return Profile(files[0].stem, tuple(files), **settings)
+    return Profile(_name(files[0]), tuple(files), **settings)
+
+
+def _file(name):
+    """The path of a profile's file, from its name or from that path."""
+    path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
+    elsewhere = Path(os.environ.get("DIFFFEAT_PROFILE", ""))
+    if f"{name}.yaml" == elsewhere.name and not path.is_file():
+        path = elsewhere
+    if _name(path) in ("", ".", "..") or not _name(path).isprintable() or set(_name(path)) & set("{}"):
+        raise ValueError(
+            f"profile {name!r}: its name, that of its file without .yaml, also names folders of results: it "
+            f"may have any printable characters but {{ and }}, and be neither empty nor . nor .."
+        )
+    return path
+
+
+def _name(path):
+    return path.name.removesuffix(".yaml")
 
 
 def _read(path):
@@ -182,19 +203,22 @@ def parameters(namespace, notebook):
     if unknown:
         raise ValueError(f"{notebook} does not take {', '.join(unknown)}; it takes {', '.join(defaults)}")
 
+    if not isinstance(namespace["profile"], str):  # papermill reads -p profile 1 as a number
+        raise ValueError(f"profile = {namespace['profile']!r}: expected text, as by papermill -r profile")
     profile = load(namespace["profile"])
     given = {name: namespace[name] for name in injected}
     values = {name: namespace[name] for name in defaults} | _set_by(profile, notebook, defaults) | given
     values = {name: _checked(name, value, defaults[name]) for name, value in values.items()}
-    given_name = str(namespace["profile"])
-    data = Data(expanded(profile.data, given_name), notebook, *_needed(notebook, values))
+    values["profile"] = profile.name  # its path is this machine's, and nothing that a page should record
+    given_as = profile.name if profile.name in known() else str(profile.files[0])
+    data = Data(expanded(profile.data, given_as), notebook, *_needed(notebook, values))
     return Parameters(
         **values,
         notebook=notebook,
         parameters=values,
         data=data,
         dataset=data.get("dataset") or data.get("reader") or profile.name,
-        models=defaultdict(dict, expanded(profile.models, given_name)),
+        models=defaultdict(dict, expanded(profile.models, given_as)),
         root=ROOT,
         cache=cache_root() / profile.name,
         results=ROOT / os.environ.get("DIFFFEAT_RESULTS", "results") / profile.name,
@@ -317,7 +341,7 @@ def expanded(settings, profile):
     if lacking:
         raise ValueError(
             f"profile {profile} needs the environment variable {lacking[0]} for {settings!r}: "
-            f"set it, as in `make book PROFILE={profile} {lacking[0]}=...`"
+            f"set it, as in `make book PROFILE={shlex.quote(profile)} {lacking[0]}=...`"
         )
     return os.path.expandvars(settings)
 

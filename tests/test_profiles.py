@@ -107,6 +107,41 @@ def test_a_profile_extends_another_and_may_lie_anywhere(coco, tmp_path):
         profiles.load(str(own))
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a\nb", "a\0b", "{a}", "a}", "\udcff"])
+def test_a_name_that_cannot_name_a_folder_of_results_is_refused(coco, name, tmp_path):
+    for given in (name, f"{tmp_path}/{name}.yaml"):
+        with pytest.raises(ValueError, match="may have any printable characters but { and }, and be neither"):
+            profiles.load(given)
+
+
+@pytest.mark.parametrize("name", ["it's", '"a" <b> & $c; `d`', "-p", "é ü", "v1.2", "1"])
+def test_a_profile_of_another_name_is_found_by_it_and_by_its_path(coco, name, tmp_path, monkeypatch):
+    own = tmp_path / f"{name}.yaml"
+    own.write_text("shards: 3\n")
+    assert (profiles.load(str(own)).name, profiles.load(str(own)).shards) == (name, 3)
+    with pytest.raises(ValueError, match="unknown profile"):
+        profiles.load(name)
+    monkeypatch.setenv("DIFFFEAT_PROFILE", str(own))
+    assert profiles.load(name).files == (own,)
+    assert profiles.load("coco").files == (profiles.FOLDER / "coco.yaml",)
+
+
+def test_a_page_knows_its_profile_by_name_and_says_by_path_what_it_lacks(coco, tmp_path):
+    own = tmp_path / "my own.yaml"
+    own.write_text("parameters: {rate: 2.0}\n")
+    p = run(DECLARED, f'# Parameters\nprofile = "{own}"\n')
+    assert p.profile == p.parameters["profile"] == p.results.name == "my own"
+    own.write_text("data: {folder: $ABSENT}\n")
+    with pytest.raises(ValueError, match=f"make book PROFILE='{own}' ABSENT=..."):
+        run(DECLARED, f'# Parameters\nprofile = "{own}"\n')
+
+
+def test_a_profile_that_papermill_read_as_a_number_is_refused_with_the_way_to_give_it(coco):
+    (profiles.FOLDER / "1.yaml").write_text("shards: 3\n")
+    with pytest.raises(ValueError, match="profile = 1: expected text, as by papermill -r profile"):
+        run(DECLARED, "# Parameters\nprofile = 1\n")
+
+
 def test_a_parameter_that_no_page_takes_is_refused_before_anything_runs(coco):
     path = profiles.FOLDER / "coco.yaml"
     path.write_text("parameters: {block: [8], dim: 512}\n")

@@ -1,13 +1,16 @@
 """Compile the book: `python workflow/compile_book.py book build/notebooks/scenes build/results/scenes`.
 
 Strict: a warning is an error. Needs no network. Everything is built anew, for an incremental build keeps
-numbers that were glued from an older notebook. Pages that a profile does not run go in as they are stored,
-those of `notebooks/recorded` always.
+numbers that were glued from an older notebook, and the book that stands stays until the new one is whole.
+Pages that a profile does not run go in as they are stored, those of `notebooks/recorded` always.
 """
 
+import ctypes
+import os
 import shutil
 import subprocess
 import sys
+from html import escape
 from importlib.metadata import files
 from pathlib import Path
 
@@ -22,7 +25,8 @@ STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
 
 def main(book, notebooks, results):
     """Fill `book/notebooks` and MathJax in and run jupyter-book; print complaints, return its exit status."""
-    shutil.rmtree(book / "_build", ignore_errors=True)
+    new = book / "_build" / "new"
+    shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(book / "notebooks", ignore_errors=True)
     (book / "notebooks").mkdir()
     for notebook, measured in sources(notebooks, results):
@@ -35,12 +39,26 @@ def main(book, notebooks, results):
     mathjax = next(path for path in files("sphinx-mathjax-offline") if path.name == "tex-svg-full.js")
     (book / "static" / "mathjax").mkdir(parents=True, exist_ok=True)
     shutil.copy(mathjax.locate(), book / "static" / "mathjax")
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", *STRICT, book]
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", *STRICT, "--path-output", new, book]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         lines = done.stdout.splitlines()
         print(*[line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-50:], sep="\n")
+    else:
+        put(new / "_build" / "html", book / "_build" / "html")
+    shutil.rmtree(new, ignore_errors=True)  # what failed, or the book before
     return done.returncode
+
+
+def put(new, place):
+    """Let a folder stand in another's place. Where the system can exchange names, a kill leaves one of them
+    there, whole; elsewhere it takes two renames, and a kill right between them leaves neither."""
+    place.mkdir(exist_ok=True)
+    exchange = getattr(ctypes.CDLL(None), "renameat2", lambda *_: -1)  # Linux
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if exchange(here, os.fsencode(new), here, os.fsencode(place), swap):
+        place.rename(new.with_name("old"))
+        new.rename(place)
 
 
 def sources(notebooks, results):
@@ -66,7 +84,8 @@ def provenance(path):
     versions = ", ".join(f"{name} {version}" for name, version in page.versions.items())
     parts = [f"profile {page.profile}", f"commit {page.commit[:10]}" if page.commit else "no commit"]
     parts += [f"features {', '.join(page.cache)}"] if page.cache else []
-    return f'<p class="provenance">Measured with {" · ".join([*parts, versions, *took(page.run)])}</p>\n'
+    measured = escape(" · ".join([*parts, versions, *took(page.run)]))
+    return f'<p class="provenance">Measured with {measured}</p>\n'
 
 
 def took(run):

@@ -149,7 +149,7 @@ def record(p, *results, cache=(), dataset=None, details=()) -> Page:
     dataset = dataset or p.dataset
     made_with = environment()
     page = Page(
-        profile=Path(p.profile).name.removesuffix(".yaml"),  # it may be given by its path
+        profile=p.profile,
         notebook=p.notebook,
         dataset=dataset,
         results=tuple(_kept(number_status(result, dataset)) for result in results),
