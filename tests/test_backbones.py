@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from data_prep.training import classifier as train_classifier
+from data_prep.training.shared import classifier as train_classifier
 from difffeat import backbones
 from difffeat.backbones.dit import DiT, PatchPCA, pixels
 from difffeat.backbones.plaid import Plaid

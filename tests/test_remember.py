@@ -83,5 +83,6 @@ def test_what_is_there_is_read_where_nothing_can_be_written(tmp_path, measure, m
 
     monkeypatch.setattr(remember, "only_writer", refuse)
     assert (
-        remembered(tmp_path, WHAT, ["probing/stats.py"], measure)["val"].tolist() == [0, 1, 2] and measure.made == 1
+        remembered(tmp_path, WHAT, ["probing/stats.py"], measure)["val"].tolist() == [0, 1, 2]
+        and measure.made == 1
     )

@@ -11,13 +11,7 @@ import time
 import pytest
 import torch
 
-from data_prep.training.shared import (
-    Log,
-    card_options,
-    learning_rate,
-    load_checkpoint,
-    save_checkpoint,
-)
+from data_prep.training.shared import Log, card_options, learning_rate, load_checkpoint, save_checkpoint
 from data_prep.training.shared import dit as train_dit
 from data_prep.training.shared import plaid as train_plaid
 from difffeat.backbones import weights_folder

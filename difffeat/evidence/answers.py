@@ -10,8 +10,8 @@ from IPython.display import Markdown
 
 from difffeat.base.files import ROOT
 from difffeat.base.format import decimals, show, show_interval
-from difffeat.evidence.results import read
 from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.results import read
 
 
 def claims(page) -> Markdown:
