@@ -21,6 +21,7 @@ Papermill adds a cell of its own below it and lets any name pass; `parameters` b
 notebook does not declare. What it needs of the data stands in its metadata, under `difffeat`:
 
 - `needs`: words out of `NEEDS`; a parameter `metric` of "top-1" or "top-5" adds "one class" by itself,
+- `after`: the notebooks whose data, features or results it takes; ["all"] is all others,
 - `samples`: for a part, the least number of its samples, or the parameter that holds it; a parameter
   `samples` counts by itself.
 """
@@ -235,6 +236,24 @@ def planned(profile, notebook) -> dict:
     """
     defaults, _ = _cells(_stored(notebook))
     return defaults | _set_by(profile, notebook, defaults)
+
+
+def after() -> dict[str, list]:
+    """{page: the pages that it runs after} of all pages that a workflow runs, as their metadata says.
+
+    Raises
+    ------
+    ValueError
+        If one runs after a page that there is not.
+    """
+    pages = [name for name in _pages() if (FOLDER.parent / f"{name}.ipynb").is_file()]
+    found = {}
+    for page in pages:
+        named = _content(page).get("metadata", {}).get("difffeat", {}).get("after", [])
+        found[page] = [other for other in pages if other != page] if named == ["all"] else list(named)
+        if strange := sorted(set(found[page]) - set(pages)):
+            raise ValueError(f"{page} runs after {', '.join(strange)}; there are {', '.join(pages)}")
+    return found
 
 
 def runs(profile, pages, gives) -> list[str]:
