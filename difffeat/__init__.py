@@ -1,11 +1,11 @@
-"""The thin module behind the Diff-Feat companion: features of diffusion transformers, and what they know.
+"""The module behind the Diff-Feat companion: features of diffusion transformers, and what they know.
 
-Data flows one way, and a module imports only from those above it in this list:
+Data flows one way, through wings of which each imports only from those before it in this list:
 
-metrics, stats, measures, schedule, datasets, backbones, cost, cache, extract, probe, floors, grid, fusion,
-pairs, search, paper, claims, plots, pages, answers, protocols
+base, features, backbones, probing, evidence, show
 
-`profiles` stands beside them: it imports none, and gives a notebook its parameters.
+Beside them stand `profiles`, the parameters of a page; `study`, which a page opens and asks for what it measures;
+and `cost`, what a study takes before it is run.
 """
 
 import warnings

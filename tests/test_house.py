@@ -1,6 +1,7 @@
 """The files that describe the project agree with each other."""
 
 import ast
+import graphlib
 import json
 import re
 import runpy
@@ -19,24 +20,13 @@ import data_prep
 from difffeat import profiles
 from difffeat.profiles import ROOT
 
-# A module imports only from those before it, itself and through its private parts (names with an underscore).
-ORDER = [
-    *[
-        "metrics",
-        "stats",
-        "measures",
-        "schedule",
-        "datasets",
-        "backbones",
-        "cost",
-        "cache",
-        "extract",
-        "probe",
-        "floors",
-    ],
-    *["grid", "fusion", "pairs", "search", "paper", "claims", "plots", "pages", "answers", "protocols"],
-]
-ALONE = ["profiles"]
+# A wing imports only from those before it. What stands beside them: profiles, of base alone; cost, of backbones;
+# the study, which brings all of it together.
+WINGS = ["base", "features", "backbones", "probing", "evidence", "show"]
+BESIDE = {"profiles": {"base"}, "cost": {"base", "features", "backbones"}, "study": {*WINGS[:-1], "profiles"}}
+PACKAGE = ROOT / "difffeat"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+DATA_PREP = sorted((ROOT / "data_prep").rglob("*.py"))
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
@@ -86,44 +76,67 @@ def test_conda_installs_the_same_through_the_same_pins():
     assert PROJECT["requires-python"] == str(python.specifier).replace("==", ">=")
 
 
-def imported(module):
-    """Modules of difffeat that a module or package imports anywhere in it; data_prep counts as one."""
-    files = [ROOT / "difffeat" / f"{module}.py", *(ROOT / "difffeat" / module).rglob("*.py")]
+def imported(path):
+    """Names of our modules and of what is in them that a file imports anywhere in it."""
     names = set()
-    for node in [node for path in files if path.is_file() for node in ast.walk(ast.parse(path.read_text()))]:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    found = {name.split(".")[1] for name in names if name.startswith("difffeat.")}
-    return found | {"data_prep" for name in names if name.startswith("data_prep")}
+    return {name for name in names if name.split(".")[0] in ("difffeat", "data_prep")}
 
 
-def reached(module, seen=()):
-    """Public modules that a module imports, itself or through private ones."""
-    found = set()
-    for name in imported(module) - {module, *seen, "__version__"}:
-        found |= reached(name, (*seen, module)) if name.startswith("_") else {name}
-    return found
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def test_every_module_has_its_place():
-    public = {path.stem for path in (ROOT / "difffeat").glob("*") if not path.name.startswith("_")}
-    assert public == {*ORDER, *ALONE}
-    said = (ROOT / "difffeat" / "__init__.py").read_text()
-    assert ", ".join(ORDER) in " ".join(said.split())
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_data_flow_from_wing_to_wing(path):
+    wing = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    allowed = BESIDE.get(wing) or {*WINGS[: WINGS.index(wing) + 1]}
+    reached = {name.split(".")[1] for name in imported(path) if name.startswith("difffeat.")}
+    assert reached - {"__version__"} <= allowed
+    if wing != "study":
+        assert not {name for name in imported(path) if name.startswith("data_prep")}
+
+
+def test_no_module_imports_itself_through_others():
+    names = {name_of(path): path for path in MODULES}
+    graph = {
+        name: {other for other in names for said in imported(path) if f"{said}.".startswith(f"{other}.")}
+        for name, path in names.items()
+    }
+    assert all(graph[name] for name in ("difffeat.study", "difffeat.show.plots"))
+    graphlib.TopologicalSorter(graph).prepare()  # raises where there is a circle
+
+
+def test_every_module_is_in_its_wing_and_in_the_reference():
+    assert {path.name for path in PACKAGE.iterdir() if any(path.rglob("*.py"))} == set(WINGS)
+    assert {path.stem for path in PACKAGE.glob("[!_]*.py")} == set(BESIDE)
+    said = " ".join((PACKAGE / "__init__.py").read_text().split())
+    assert ", ".join(WINGS) in said
     reference = (ROOT / "book" / "api.md").read_text()
-    assert [name for name in re.findall(r"^## `difffeat\.(\w+)`", reference, re.MULTILINE)] == [
-        *ORDER,
-        *ALONE,
-    ]
+    shown = re.findall(r"^### `(difffeat[\w.]+)`", reference, re.MULTILINE)
+    assert sorted(shown) == sorted(name_of(path) for path in MODULES if path.parent.name != "base")
 
 
-@pytest.mark.parametrize("module", [*ORDER, *ALONE])
-def test_data_flows_one_way(module):
-    above = ORDER[: ORDER.index(module)] if module in ORDER else []
-    below = reached(module) - {*above}
-    assert not below, f"{module} imports {sorted(below)}, which stand below it"
+def test_modules_are_small_and_functions_fit_a_screen():
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in [*MODULES, *DATA_PREP]}
+    assert not {name: lines for name, lines in lengths.items() if lines > 350}
+    functions = sorted(
+        statements(node)
+        for path in [*MODULES, *DATA_PREP]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    )
+    assert functions[len(functions) // 2] <= 8 and functions[int(0.9 * len(functions))] <= 30
+
+
+def statements(function):
+    """Lines of a function without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return 1 + (body[-1].end_lineno - body[0].lineno + 1 if body else 0)
 
 
 def test_deviations_are_numbered_in_order():
@@ -154,7 +167,7 @@ def test_a_notebook_has_one_parameters_cell_and_says_its_own_name(path):
     values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged[0]).body}
     assert values["profile"] == ("coco-lists" if path in RECORDED else "scenes")
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    assert f'profiles.parameters(vars(), "{path.stem}")' in code
+    assert f'study.open(vars(), "{path.stem}")' in code
     assert notebook.metadata.kernelspec.name == "python3"
 
 
@@ -164,7 +177,17 @@ def test_a_notebook_that_reads_data_says_what_it_needs_of_them(path):
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     needs = notebook.metadata.get("difffeat", {}).get("needs", [])
     assert set(needs) <= set(profiles.NEEDS)
-    assert bool(needs) == ("data_prep.splits(" in code), "its metadata: difffeat, needs"
+    reads = re.search(r"\bpage\.(data|original|splits|told|images|texts)\b", code)
+    assert bool(needs) == bool(reads), "its metadata: difffeat, needs"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS + RECORDED, ids=lambda path: path.stem)
+def test_a_notebook_is_cells_that_a_screen_holds_and_no_functions(path):
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    assert all(len(cell.source.splitlines()) <= 60 for cell in cells)
+    for cell in cells:
+        kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
+        assert not kinds & {ast.FunctionDef, ast.ClassDef}
 
 
 @pytest.mark.parametrize("name", sorted(set(profiles.known()) - {"coco-lists"}))
@@ -241,10 +264,9 @@ def test_the_readme_shows_the_stored_results():
 
 
 def test_workflow_and_book_know_every_notebook():
-    workflow = (ROOT / "workflow" / "Snakefile").read_text()
     contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
     pages = {chapter["file"] for part in contents["parts"] for chapter in part["chapters"]}
     assert {page.removeprefix("notebooks/") for page in pages if page.startswith("notebooks/")} == {
         path.stem for path in NOTEBOOKS + RECORDED
     }
-    assert not [path.stem for path in NOTEBOOKS if f'"{path.stem}"' not in workflow]
+    assert list(profiles.after()) == [path.stem for path in NOTEBOOKS]

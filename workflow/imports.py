@@ -36,7 +36,9 @@ def _imported(path) -> frozenset:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     ours = [name.split(".") for name in names if name.split(".")[0] in PACKAGES]
-    return frozenset(file for parts in ours for depth in range(len(parts)) for file in _file(parts[: depth + 1]))
+    return frozenset(
+        file for parts in ours for depth in range(len(parts)) for file in _file(parts[: depth + 1])
+    )
 
 
 def _file(parts):
