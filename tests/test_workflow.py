@@ -96,13 +96,18 @@ page.write_text(os.environ.get("SLURM_JOB_ID", "none"))
 """
 
 
+def copied(copy, *without):
+    """Make a folder with what the workflow needs of the project, and return it."""
+    ignored = shutil.ignore_patterns("__pycache__", "_build", "mathjax", "notebooks", *without)
+    for folder in ("book", "data_prep", "difffeat", "notebooks", "workflow"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
+    return copy
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project without weights, build and cache: a run leaves nothing in the project itself."""
-    copy = tmp_path_factory.mktemp("workflow") / "project"
-    ignored = shutil.ignore_patterns("__pycache__", "_build", "mathjax", "notebooks", "weights")
-    for folder in ("book", "data_prep", "difffeat", "notebooks", "workflow"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
+    copy = copied(tmp_path_factory.mktemp("workflow") / "project", "weights")
     (copy / "snakemake_logger_plugin_jobs").mkdir()
     (copy / "snakemake_logger_plugin_jobs" / "__init__.py").write_text(LOGGER)
     return copy
@@ -118,15 +123,15 @@ def cluster(tmp_path_factory):
     return folder
 
 
-def make_book(project, profile, *options, path=()):
-    """What `make book PROFILE=<profile> RUN=slurm` runs, in a copy of the project."""
+def make_book(project, profile, *options, run="slurm", path=(), **variables):
+    """What `make book PROFILE=<profile> RUN=<run>` runs, in a copy of the project."""
     lines = (ROOT / "Makefile").read_text().splitlines()
     (line,) = [line.strip(" \t\\") for line in lines if "--config profile=" in line]
-    command = shlex.split(line.replace("$(RUN)", "slurm").replace("$(PROFILE)", profile))
+    command = shlex.split(line.replace("$(RUN)", run).replace("$(PROFILE)", profile))
     own = ("DIFFFEAT_", "SBATCH_", "SLURM_", "SNAKEMAKE_", "XDG_")  # of whoever runs the tests
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     environment["PATH"] = os.pathsep.join(map(str, [*path, Path(sys.executable).parent, os.environ["PATH"]]))
-    environment |= {"PYTHONPATH": str(project), "HOME": str(project.parent)}
+    environment |= {"PYTHONPATH": str(project), "HOME": str(project.parent)} | variables
     return subprocess.run(
         [*command, *options], cwd=project, env=environment, capture_output=True, text=True, timeout=300
     )
