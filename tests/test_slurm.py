@@ -57,12 +57,13 @@ SMALL = {
     "shards": 2,
     "pages": ["10_extract_image", "20_probe_image_grid"],
     "parameters": {"samples": [0, 0, 0], "blocks": [4, 8], "timesteps": [50], "noise_seeds": [0]}
+    | {"batch_size": 8, "shard_size": 8}  # files enough for both shards
     | {"floor_blocks": [4], "floor_timesteps": [50], "steps": 40, "resamples": 20},
 }
 SHARDS = [f"rule_10_extract_image_shard_wildcards_{i}_2" for i in (1, 2)]
 PAGES = ["rule_10_extract_image", "rule_20_probe_image_grid"]
-# The executor first looks at a job 8 seconds after it is submitted, then after 18 more: such a job has ended.
-OFTEN = ["--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "5"]
+# The executor looks at a job a second after it is submitted, then after 11 more, 21 more, and so on.
+OFTEN = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
 
 
 class Slurm:
@@ -93,7 +94,7 @@ class Slurm:
         until(lambda: (self.folder / "munge.socket").exists(), "munged makes its socket")
         self.daemon("slurmctld", "-D")
         self.daemon("slurmd", "-D")
-        until(lambda: self.says("sinfo", "--noheader", "--format=%T") == ["idle"], "the node takes jobs")
+        until(self.ready, "the node takes jobs")
 
     def daemon(self, name, *options):
         """Start a daemon that stays this process's child; what it says goes to a file."""
@@ -102,13 +103,18 @@ class Slurm:
             environment = os.environ | self.variables
             self.running.append(subprocess.Popen(command, env=environment, stdout=said, stderr=said))
 
+    def ready(self):
+        """Whether the node takes jobs; an error with its last words if a daemon has ended."""
+        for daemon in self.running:
+            name = Path(daemon.args[0]).name
+            assert daemon.poll() is None, f"{name}: {(self.folder / f'{name}.txt').read_text()[-2000:]}"
+        return self.says("sinfo", "--noheader", "--format=%T") == ["idle"]
+
     def stop(self):
         """Cancel what still runs, then end the daemons, the last started first."""
         try:
-            if len(self.running) == len(DAEMONS) and (
-                jobs := self.says("squeue", "--noheader", "--format=%i")
-            ):
-                self.says("scancel", *jobs)
+            if len(self.running) == len(DAEMONS):
+                self.says("scancel", "--partition=main")
                 until(lambda: not self.says("squeue", "--noheader"), "no job runs")
         finally:
             for daemon in reversed(self.running):
@@ -118,9 +124,8 @@ class Slurm:
     def says(self, *command):
         """Lines that a command of Slurm's prints."""
         environment = os.environ | self.variables
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60
-        ).stdout.splitlines()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        return done.stdout.splitlines()
 
     def jobs(self):
         """(comment, state, number) of every job so far, in order; the comment names its rule."""
@@ -204,6 +209,12 @@ def fit(project):
     path.write_text(yaml.safe_dump(SLURM | fitting))
 
 
+def features(project):
+    """{name: bytes} of the files of features that a run left."""
+    folder = project / "cache" / "tiny" / "features"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.h5")}
+
+
 def test_a_refusal_ends_the_run_with_what_slurm_said_and_where_to_change_it(slurm, project):
     done = slurm.make_book(project)
     assert done.returncode == 1
@@ -223,7 +234,7 @@ def test_a_cancelled_job_is_said_and_a_second_run_ends_equal_to_one_without_slur
         cancelling = threads.submit(slurm.cancel, SHARDS[1], begun=log)
         first = slurm.make_book(project)
         cancelling.result()
-        running = threads.submit(make_book, local, "tiny", run="default")
+        running = threads.submit(make_book, local, "tiny", "--cores", "1", run="default")  # beside the second
         jobs = slurm.jobs()[before:]
         executed = project / "build" / "notebooks" / "tiny"
         made = sorted(str(path.relative_to(executed)) for path in executed.rglob("*.ipynb"))
@@ -244,8 +255,9 @@ def test_a_cancelled_job_is_said_and_a_second_run_ends_equal_to_one_without_slur
     assert jobs == [(name, "COMPLETED") for name in (SHARDS[1], *PAGES)]
     assert (project / "book" / "_build" / "html" / "index.html").read_text() == "none"
 
-    # Its results are those of a run on one machine.
+    # Its results are those of a run without Slurm, its features too, to the byte.
     assert without.returncode == 0, without.stderr
     stored, measured = (folder / "build" / "results" / "tiny" for folder in (local, project))
     assert len(claims.read_all(stored)) == len(PAGES)
     assert not claims.differences(stored, measured)
+    assert len(features(local)) > len(SHARDS) and features(project) == features(local)
