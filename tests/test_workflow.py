@@ -2,10 +2,12 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -257,3 +259,47 @@ def test_a_failed_shard_is_said_and_is_all_that_runs_again(project, cluster):
     told = [json.loads(path.read_text()) for path in results]
     assert [given.get("shard") for given in told] == ["1/2", "2/2", None]
     assert len({given["job"] for given in told}) == 3
+
+
+@pytest.mark.parametrize(
+    ("accounting", "remembered", "asked"), [(True, 300, "sacct"), (False, 300, "squeue"), (False, 60, None)]
+)
+def test_squeue_is_asked_how_jobs_end_where_slurm_keeps_no_accounting(
+    accounting, remembered, asked, tmp_path, monkeypatch
+):
+    """A run that could not see how its jobs end is refused: it would wait for ever."""
+    said = {"sacct": f"exit {int(not accounting)}", "scontrol": f"echo 'MinJobAge = {remembered} sec'"}
+    for name, line in said.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    see_ends = runpy.run_path(str(ROOT / "workflow" / "slurm.py"))["see_ends"]
+    settings = SimpleNamespace(status_command="sacct")
+    if asked:
+        see_ends(settings)
+        assert settings.status_command == asked
+    else:
+        with pytest.raises(
+            RuntimeError, match="no accounting .* forgets a job 60 s after .* MinJobAge to 200"
+        ):
+            see_ends(settings)
+    see_ends(SimpleNamespace())  # of another executor
+    see_ends(None)  # of one machine
+
+
+def test_what_sbatch_refused_is_summed_up_by_rule():
+    options = "-p main -t 240 --mem 32000 --cpus-per-task=16"
+    log = ""
+    for rule in ("31_search", *(f"10_extract_image_shard_wildcards_{i}_2" for i in (1, 2))):
+        said = "sbatch: error: Too much\nsbatch: error: Failed"
+        call = f"sbatch --parsable --output a/%j.log --comment rule_{rule}  {options} -D /x"
+        log += (
+            f"SLURM sbatch failed. The error message was '{said}'.\n    sbatch call:\n  {call} --wrap=\"y\"\n"
+        )
+    refused = runpy.run_path(str(ROOT / "workflow" / "slurm.py"))["refused"]
+    assert refused(log).splitlines()[:-1] == [
+        "Slurm refused jobs:",
+        f"  10_extract_image_shard, with {options}: Too much; Failed",
+        f"  31_search, with {options}: Too much; Failed",
+    ]
+    assert refused("Error in rule 31_search") == ""
