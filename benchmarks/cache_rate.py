@@ -2,7 +2,7 @@
 
 Run by hand, on an otherwise idle machine: python benchmarks/cache_rate.py [--help]
 
-Ours is `cache.write_shard` for every shard and `cache.write_view`, then `cache.open` and `Features.grid`:
+Ours is `cache.write_shard` for every shard and `views.write_view`, then `cache.open` and `Features.grid`:
 float32 comes in and goes out, float16 is kept; what is written is flushed to the disk, what is read is held
 against its checksums. Beside it, in the same run and taking turns:
 
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from difffeat.features import cache
+from difffeat.features import cache, layout, views
 
 
 def ours(folder, grid, points, size):
@@ -33,11 +33,11 @@ def ours(folder, grid, points, size):
     begin = time.perf_counter()
     for lo in range(0, samples, size):
         hi = min(lo + size, samples)
-        path = cache.shard_path(folder, "val", lo, hi)
+        path = layout.shard_path(folder, "val", lo, hi)
         path.parent.mkdir(parents=True, exist_ok=True)
         features = ((*point, grid[place, lo:hi]) for place, point in enumerate(points))
         cache.write_shard(path, ids=np.arange(lo, hi), points=features, provenance=provenance)
-    view = cache.write_view(folder, "val")
+    view = views.write_view(folder, "val")
     written = time.perf_counter()
     found = cache.open(view).grid()
     end = time.perf_counter()

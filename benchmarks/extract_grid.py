@@ -24,8 +24,9 @@ import torch
 from diffusers import DiTTransformer2DModel
 from PIL import Image
 
-from difffeat.backbones.dit import DiT, PatchPCA, pixels
-from difffeat.features import cache, extract, schedule
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.latents import PatchPCA, pixels
+from difffeat.features import cache, extract, layout, schedule
 from difffeat.features.datasets import Split
 
 TIMESTEPS = (0, 10, 30, 50, 100, 150)  # the paper's
@@ -146,7 +147,7 @@ def report(args, folder):
     half_way, _ = seconds(lambda: plain(split, model, network, blocks, batch, kept))
     in_full, features = seconds(lambda: plain(split, model, network, blocks, batch))
 
-    found = cache.open(cache.view_path(folder, split.name))
+    found = cache.open(layout.view_path(folder, split.name))
     apart = max(np.abs(found.read(*point) - values).max() for point, values in features.items())
     threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
     print(f"{platform.machine()}, {threads}, torch {torch.__version__}: {rate / 1e9:.0f} GFLOP/s")

@@ -17,8 +17,9 @@ import torch
 from probe_grid import seconds
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
-from difffeat.probing.fusion import HEADS, fit_pairs
-from difffeat.probing.probe import first_linear
+from difffeat.probing.descent import first_linear
+from difffeat.probing.fusion import fit_pairs
+from difffeat.probing.heads import HEADS
 
 
 def together(head, images, texts, labels, pairs, how):

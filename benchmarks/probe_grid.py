@@ -17,7 +17,8 @@ import time
 import numpy as np
 import torch
 
-from difffeat.probing.probe import first_linear, fit_grid
+from difffeat.probing.descent import first_linear
+from difffeat.probing.probe import fit_grid
 
 BATCH = 128
 

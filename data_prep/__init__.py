@@ -13,7 +13,8 @@ from difffeat.base.checked import json_object
 from difffeat.base.contents import digests
 from difffeat.base.files import ROOT, cache_root, only_writer
 from difffeat.base.progress import shown
-from difffeat.features.datasets import BrokenSplit, Split, load
+from difffeat.features.datasets import BrokenSplit, Split
+from difffeat.features.prepared import load
 
 READERS = 2  # counts what readers make of the same files: what another version prepared is read anew
 

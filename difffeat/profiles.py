@@ -26,7 +26,6 @@ notebook does not declare. What it needs of the data stands in its metadata, und
   `samples` counts by itself.
 """
 
-import ast
 import difflib
 import json
 import os
@@ -40,10 +39,10 @@ from types import SimpleNamespace
 
 import yaml
 
+from difffeat.base.cells import cells, checked
 from difffeat.base.files import ROOT, cache_root
 
 FOLDER = ROOT / "notebooks" / "profiles"
-INJECTED = "# Parameters"  # first line of the cell that papermill adds
 PARTS = ("train", "val", "test")  # in the order of a parameter `samples`
 # What a notebook may need of the data; readers in `data_prep` say which of it they give.
 NEEDS = ("images", "captions", "one class", "scenes")
@@ -199,7 +198,7 @@ def parameters(namespace, notebook):
         value is of another type than the default, if there is no such profile, or if that sets what no
         notebook takes.
     """
-    defaults, injected = _cells([*_stored(notebook), *namespace.get("In", ())])
+    defaults, injected = cells([*_stored(notebook), *namespace.get("In", ())])
     unknown = sorted(injected - defaults.keys())
     if unknown:
         raise ValueError(f"{notebook} does not take {', '.join(unknown)}; it takes {', '.join(defaults)}")
@@ -209,10 +208,10 @@ def parameters(namespace, notebook):
     profile = load(namespace["profile"])
     given = {name: namespace[name] for name in injected}
     values = {name: namespace[name] for name in defaults} | _set_by(profile, notebook, defaults) | given
-    values = {name: _checked(name, value, defaults[name]) for name, value in values.items()}
+    values = {name: checked(name, value, defaults[name]) for name, value in values.items()}
     values["profile"] = profile.name  # its path is this machine's, and nothing that a page should record
     given_as = profile.name if profile.name in known() else str(profile.files[0])
-    data = Data(expanded(profile.data, given_as), notebook, *_needed(notebook, values))
+    data = Data(expanded(profile.data, given_as), notebook, *needed(notebook, values))
     return Parameters(
         **values,
         notebook=notebook,
@@ -234,74 +233,20 @@ def planned(profile, notebook) -> dict:
     ValueError
         As `parameters` does.
     """
-    defaults, _ = _cells(_stored(notebook))
+    defaults, _ = cells(_stored(notebook))
     return defaults | _set_by(profile, notebook, defaults)
 
 
-def after() -> dict[str, list]:
-    """{page: the pages that it runs after} of all pages that a workflow runs, as their metadata says.
-
-    Raises
-    ------
-    ValueError
-        If one runs after a page that there is not.
-    """
-    pages = [name for name in _pages() if (FOLDER.parent / f"{name}.ipynb").is_file()]
-    found = {}
-    for page in pages:
-        named = _content(page).get("metadata", {}).get("difffeat", {}).get("after", [])
-        found[page] = [other for other in pages if other != page] if named == ["all"] else list(named)
-        if strange := sorted(set(found[page]) - set(pages)):
-            raise ValueError(f"{page} runs after {', '.join(strange)}; there are {', '.join(pages)}")
-    return found
-
-
-def runs(profile, pages, gives) -> list[str]:
-    """The pages that a workflow runs under a Profile, after a check of all that can be known beforehand.
-
-    Parameters
-    ----------
-    profile : Profile
-    pages : sequence of str, the notebooks there are
-    gives : set of str, what the data give: see `data_prep.gives`
-
-    Returns
-    -------
-    list of str
-        Those that the profile names, or where it names none all that need no more than the data give.
-
-    Raises
-    ------
-    ValueError
-        If the profile sets a parameter that no notebook takes or that is of another type in one of the pages,
-        names a page that there is not, or one that needs what the data do not give; the message says which.
-    """
-    if unknown := sorted(set(profile.pages or ()) - set(pages)):
-        raise ValueError(
-            f"{profile.name}.yaml: there is no page {', '.join(unknown)}; there are {', '.join(pages)}"
-        )
-    chosen = list(pages if profile.pages is None else profile.pages)
-    needs = {page: _needed(page, planned(profile, page))[0] for page in chosen}
-    short = {page: [need for need in needs[page] if need not in gives] for page in chosen}
-    refused = [f"{page} needs {' and '.join(lacks)}" for page, lacks in short.items() if lacks]
-    if refused and profile.pages is not None:
-        raise ValueError(
-            f"{profile.name}.yaml names pages that its data cannot serve: {'; '.join(refused)}. Reader "
-            f"{profile.data.get('reader')!r} gives {', '.join(sorted(gives))}; leave these pages out"
-        )
-    return [page for page in chosen if not short[page]]
-
-
-def _needed(notebook, taken):
+def needed(notebook, taken):
     """(what a notebook needs of the data, {part: least number of samples}) with these parameters."""
-    declared = _content(notebook).get("metadata", {}).get("difffeat", {})
-    needs = list(declared.get("needs", ()))
+    said = declared(notebook)
+    needs = list(said.get("needs", ()))
     if strange := sorted(set(needs) - set(NEEDS)):
         raise ValueError(f"{notebook} declares needs {strange}; there are {', '.join(NEEDS)}")
     if str(taken.get("metric", "")).startswith("top-"):
         needs.append("one class")
     sizes = dict(zip(PARTS, taken.get("samples", ()), strict=False))
-    for part, least in declared.get("samples", {}).items():
+    for part, least in said.get("samples", {}).items():
         sizes[part] = max(sizes.get(part, 0), taken.get(least, least))
     return tuple(needs), sizes
 
@@ -313,7 +258,7 @@ def _set_by(profile, notebook, defaults):
     found = {}
     for name in settings.keys() & defaults.keys():
         try:
-            found[name] = _checked(name, settings[name], defaults[name])
+            found[name] = checked(name, settings[name], defaults[name])
         except ValueError as error:
             raise ValueError(f"{profile.name}.yaml, for {notebook}: {error}") from error
     return found
@@ -321,7 +266,7 @@ def _set_by(profile, notebook, defaults):
 
 def _refuse_unknown(profile, notebook, defaults):
     """Refuse names that nothing takes: of parameters, of notebooks, of parameters of one notebook."""
-    taken = {page: _cells(_stored(page))[0] for page in _pages()} | {notebook: defaults}
+    taken = {page: cells(_stored(page))[0] for page in notebooks()} | {notebook: defaults}
     where, every = f"{profile.name}.yaml", set().union(*taken.values())
     if unknown := sorted(profile.parameters.keys() - every):
         raise ValueError(f"{where}: no page takes {_suggested(unknown, every)}")
@@ -365,10 +310,15 @@ def expanded(settings, profile):
     return os.path.expandvars(settings)
 
 
-def _pages():
+def notebooks() -> list[str]:
     """Names of our notebooks that have a parameters cell."""
     paths = [path for path in FOLDER.parent.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts]
     return [name for name in sorted(path.stem for path in paths) if _stored(name)]
+
+
+def declared(notebook) -> dict:
+    """What a notebook of ours says of itself in its metadata, under `difffeat`."""
+    return _content(notebook).get("metadata", {}).get("difffeat", {})
 
 
 def _stored(notebook):
@@ -390,46 +340,3 @@ def _read_notebook(path, _changed):
     for cell in content["cells"]:
         cell.pop("outputs", None)
     return content
-
-
-def _cells(history):
-    """({parameter: default}, {names injected}) from the sources of the cells that ran."""
-    defaults, injected = {}, set()
-    for source in history:
-        assigned = _assigned(source)
-        if defaults and source.partition("\n")[0].strip() == INJECTED:
-            injected = assigned.keys()
-        elif "profile" in assigned:  # in Jupyter the cell may be edited and run again: the last one counts
-            defaults = {name: ast.literal_eval(value) for name, value in assigned.items()}
-    if not defaults:
-        raise ValueError("no parameters cell has run: it holds only `name = literal`, `profile` among them")
-    return defaults, injected
-
-
-def _assigned(source):
-    """{name: expression} of a cell that holds nothing but `name = expression`; empty for any other cell."""
-    try:
-        return {statement.targets[0].id: statement.value for statement in ast.parse(source).body}
-    except (SyntaxError, AttributeError):
-        return {}
-
-
-def _checked(name, value, default):
-    """The value, of the default's type; text from the command line is read as that type first."""
-    if isinstance(value, str) and not isinstance(default, str | None):
-        try:
-            value = yaml.safe_load(value)  # `-p blocks '[8, 12]'` arrives as text
-        except yaml.YAMLError:
-            pass  # stays text, which the next line refuses
-    if default is None or _alike(value, default):
-        return value
-    raise ValueError(f"{name} = {value!r}: expected {type(default).__name__}, as in {name} = {default!r}")
-
-
-def _alike(value, default):
-    """Same type; an int serves for a float; a list holds what the default's list holds."""
-    if isinstance(value, list) and isinstance(default, list):
-        return not default or all(_alike(item, default[0]) for item in value)
-    if isinstance(default, float):
-        return type(value) in (int, float)
-    return type(value) is type(default)

@@ -15,7 +15,7 @@ from data_prep import captions
 from difffeat import backbones, profiles
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.features import datasets, extract
+from difffeat.features import datasets, recipe
 from difffeat.probing import grid
 from difffeat.probing.pairs import Pairs
 
@@ -158,7 +158,7 @@ class Study:
 
     def recipe(self, modality, **how):
         """What decides the features of test, as shards keep it."""
-        return extract.recipe(self.splits["test"], self.model(modality), **self.points(modality) | how)
+        return recipe.recipe(self.splits["test"], self.model(modality), **self.points(modality) | how)
 
     def pairs(self, images, texts, head="addition", kind=None, **how):
         """Fused features of two grids: `pairs.Pairs` as long as the page's probes.
@@ -166,7 +166,7 @@ class Study:
         Parameters
         ----------
         images, texts : sequences of features, one for each noise seed, as a Grid has them
-        head : name in fusion.HEADS
+        head : name in heads.HEADS
         kind : "as written" or "enhanced", of the captions that the texts were; by default the paper's
         **how : as for `Pairs`, in place of the page's
         """

@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 import torch
 
-from difffeat.features import cache
+from difffeat.features import cache, layout, views
 
 BLOCKS, TIMESTEPS, WIDTH = [0, 8], [0, 30, 999], 40
 SAMPLES, EDGES = 24, (0, 8, 16, 24)
@@ -42,11 +42,11 @@ def write(folder, values=VALUES, **changes):
     """A cache of three shards and its view; returns the view."""
     provenance = {"schema": cache.SCHEMA, "samples": SAMPLES, "blocks": BLOCKS, "timesteps": TIMESTEPS}
     for lo, hi in zip(EDGES, EDGES[1:], strict=False):
-        path = cache.shard_path(folder, "val", lo, hi)
+        path = layout.shard_path(folder, "val", lo, hi)
         path.parent.mkdir(parents=True, exist_ok=True)
         points = ((*point, values[place, lo:hi]) for place, point in enumerate(POINTS))
         cache.write_shard(path, ids=IDS[lo:hi], points=points, provenance=provenance | changes)
-    return cache.write_view(folder, "val")
+    return views.write_view(folder, "val")
 
 
 def contents(folder):

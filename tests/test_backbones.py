@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from data_prep.training.shared import classifier as train_classifier
 from difffeat import backbones
-from difffeat.backbones.dit import DiT, PatchPCA, pixels
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.latents import PatchPCA, pixels
 from difffeat.backbones.plaid import Plaid
 from difffeat.backbones.sampling import sample
 from difffeat.backbones.taps import tap

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from difffeat.base import files
-from difffeat.features import cache, hdf5
+from difffeat.features import cache, hdf5, layout, views
 from difffeat.features.cache import CacheError
 
 BLOCKS, TIMESTEPS, WIDTH = [0, 8], [0, 30, 999], 6
@@ -31,7 +31,7 @@ VALUES = (
 
 
 def write_shard(folder, lo, hi, *, values=VALUES, ids=IDS, skipped=(), **changes):
-    path = cache.shard_path(folder, "val", lo, hi)
+    path = layout.shard_path(folder, "val", lo, hi)
     points = ((block, timestep, values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS))
     with files.only_writer(path):
         return cache.write_shard(
@@ -42,7 +42,7 @@ def write_shard(folder, lo, hi, *, values=VALUES, ids=IDS, skipped=(), **changes
 def write_all(folder, edges=(0, 4, 8, 10), **how):
     for lo, hi in zip(edges, edges[1:], strict=False):
         write_shard(folder, lo, hi, **how)
-    return cache.write_view(folder, "val")
+    return views.write_view(folder, "val")
 
 
 def test_what_was_written_is_read_back(tmp_path):
@@ -192,22 +192,22 @@ def test_values_that_are_not_finite_are_refused_and_nothing_is_left(tmp_path):
 
 def test_skipped_images_leave_their_rows_out(tmp_path):
     write_shard(tmp_path, 0, 4)
-    path = cache.shard_path(tmp_path, "val", 4, 10)
+    path = layout.shard_path(tmp_path, "val", 4, 10)
     kept = [row for row in range(4, 10) if row != 6]
     points = ((block, timestep, VALUES[place, kept]) for place, (block, timestep) in enumerate(POINTS))
     skipped = [(35, "broken.jpg")]
     cache.write_shard(path, ids=IDS[kept], points=points, provenance=PROVENANCE, skipped=skipped)
-    features = cache.verify(cache.write_view(tmp_path, "val"))
+    features = cache.verify(views.write_view(tmp_path, "val"))
     assert features.skipped == ((35, "broken.jpg"),) and 35 not in features.ids
     assert np.array_equal(features.read(0, 0), np.delete(VALUES[0], 6, axis=0))
 
 
 def test_shard_without_any_row_left(tmp_path):
     write_shard(tmp_path, 0, 8)
-    path = cache.shard_path(tmp_path, "val", 8, 10)
+    path = layout.shard_path(tmp_path, "val", 8, 10)
     points = ((block, timestep, np.empty((0, WIDTH), np.float32)) for block, timestep in POINTS)
     cache.write_shard(path, ids=IDS[:0], points=points, provenance=PROVENANCE, skipped=[(97, "a"), (93, "b")])
-    features = cache.verify(cache.write_view(tmp_path, "val"))
+    features = cache.verify(views.write_view(tmp_path, "val"))
     assert len(features) == 8 and np.array_equal(features.grid(), VALUES[:, :8])
 
 
@@ -242,7 +242,7 @@ def test_truncated_shard(tmp_path, share):
     ):
         cache.open(view)
     with pytest.raises(CacheError, match="damaged or truncated"):
-        cache.write_view(tmp_path, "val")
+        views.write_view(tmp_path, "val")
 
 
 def test_truncated_view(tmp_path):
@@ -289,7 +289,7 @@ def test_shard_of_another_run_under_the_view(tmp_path):
     ):
         cache.open(view)
     with pytest.raises(CacheError, match="is of another run"):
-        cache.write_view(tmp_path, "val")
+        views.write_view(tmp_path, "val")
 
 
 def test_shard_of_other_samples_under_the_view(tmp_path):
@@ -331,16 +331,16 @@ def test_view_needs_every_sample_once(tmp_path, edges, message):
     for lo, hi in edges:
         write_shard(tmp_path, lo, hi)
     with pytest.raises(CacheError, match=message):
-        cache.write_view(tmp_path, "val")
+        views.write_view(tmp_path, "val")
 
 
 def test_a_view_needs_every_point_in_every_shard(tmp_path):
     write_all(tmp_path)
-    shard = cache.shard_path(tmp_path, "val", 4, 8)
+    shard = layout.shard_path(tmp_path, "val", 4, 8)
     points = [(block, timestep, VALUES[0, 4:8]) for block, timestep in POINTS if (block, timestep) != (8, 30)]
     cache.write_shard(shard, ids=IDS[4:8], points=points, provenance=PROVENANCE)
     with pytest.raises(CacheError, match="has no b08/t0030 of 4 rows"):
-        cache.write_view(tmp_path, "val")
+        views.write_view(tmp_path, "val")
 
 
 def test_writing_under_a_failing_disk_leaves_nothing(tmp_path, monkeypatch):
@@ -375,7 +375,7 @@ def test_shard_replaced_after_open_is_refused(tmp_path):
         features.read(8, 30)
     with pytest.raises(CacheError, match="was replaced after the view .* was written; delete that file"):
         cache.open(features.path)
-    cache.write_view(tmp_path, "val")
+    views.write_view(tmp_path, "val")
     assert np.array_equal(cache.open(features.path).grid()[:, 4:8], 2 * VALUES[:, 4:8])
 
 
@@ -417,11 +417,11 @@ def test_a_shard_is_no_view(tmp_path):
 
 def test_view_is_current_when_every_byte_is(tmp_path):
     view = write_all(tmp_path)
-    assert cache.view_is_current(tmp_path, "val")
+    assert views.view_is_current(tmp_path, "val")
     view.write_bytes(view.read_bytes()[:-1])
-    assert not cache.view_is_current(tmp_path, "val")
+    assert not views.view_is_current(tmp_path, "val")
     view.unlink()
-    assert not cache.view_is_current(tmp_path, "val")
+    assert not views.view_is_current(tmp_path, "val")
 
 
 def test_many_rows_and_points_take_more_than_one_block(tmp_path):
@@ -432,11 +432,11 @@ def test_many_rows_and_points_take_more_than_one_block(tmp_path):
     values = random.normal(size=(len(points), 3000, 64)).astype(np.float32)
     values[7, :, 3] += 1e6  # in float32
     provenance = PROVENANCE | {"samples": 3000, "blocks": list(range(29)), "timesteps": [0, 5]}
-    path = cache.shard_path(tmp_path, "val", 0, 3000)
+    path = layout.shard_path(tmp_path, "val", 0, 3000)
     path.parent.mkdir()
     features = ((*point, values[place]) for place, point in enumerate(points))
     cache.write_shard(path, ids=np.arange(3000), points=features, provenance=provenance)
-    found = cache.verify(cache.write_view(tmp_path, "val"))
+    found = cache.verify(views.write_view(tmp_path, "val"))
     for place, point in enumerate(points):
         expected = values[place] if place == 7 else values[place].astype(np.float16).astype(np.float32)
         assert np.array_equal(found.read(*point), expected)

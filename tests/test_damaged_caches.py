@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from damaged_caches import KINDS, SHARDS, VIEW
 
-from difffeat.features import cache
+from difffeat.features import cache, views
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_a_view_is_not_written_over_damage_or_does_not_hide_it(small, kind):
         try:
             cache.attributes(folder / SHARDS[0])
             cache.missing(folder / VIEW)
-            cache.view_is_current(folder, "val")
-            cache.write_view(folder, "val")
+            views.view_is_current(folder, "val")
+            views.write_view(folder, "val")
             end, said = damaged_caches.outcome(folder)
         except cache.CacheError as error:
             end, said = "clear", str(error)

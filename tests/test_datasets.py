@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from difffeat.features import datasets
+from difffeat.features import datasets, prepared
 from difffeat.features.datasets import BrokenImage, Split
 
 NAMES = ("cat", "dog", "cow")
@@ -268,7 +268,7 @@ def test_save_and_load_is_the_same_split_wherever_the_folder_goes(split, tmp_pat
     assert split.save(tmp_path / "prepared") == tmp_path / "prepared" / "train.json"
     inputs = split.input_digest("image")
     tmp_path.rename(moved := tmp_path.with_name(tmp_path.name + "-moved"))
-    again = datasets.load(moved / "prepared", "train")
+    again = prepared.load(moved / "prepared", "train")
     assert again.digest == split.digest and again.dataset == "pets" and again.names == NAMES
     assert again.images[0] == moved / "images" / "7.png"
     assert again.input_digest("image") == inputs
@@ -277,7 +277,7 @@ def test_save_and_load_is_the_same_split_wherever_the_folder_goes(split, tmp_pat
 def test_load_names_the_splits_there_are(split, tmp_path):
     split.save(tmp_path)
     with pytest.raises(FileNotFoundError, match="no split 'val' in .*; there: train"):
-        datasets.load(tmp_path, "val")
+        prepared.load(tmp_path, "val")
 
 
 @pytest.mark.parametrize(
@@ -302,14 +302,14 @@ def test_load_refuses_wrong_files(split, tmp_path, change, message):
     content = json.loads(path.read_text()) | change
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
     with pytest.raises(ValueError, match=message):
-        datasets.load(tmp_path, "train")
+        prepared.load(tmp_path, "train")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"[" * 10**5, b'{"ids": NaN}', b"\xff\xfe\xfa", b"{}"])
 def test_load_names_a_damaged_file(split, tmp_path, content):
     split.save(tmp_path).write_bytes(content)
     with pytest.raises(datasets.BrokenSplit, match=r"train\.json"):
-        datasets.load(tmp_path, "train")
+        prepared.load(tmp_path, "train")
 
 
 def test_a_file_written_by_hand_needs_no_hash(split, tmp_path):
@@ -317,7 +317,7 @@ def test_a_file_written_by_hand_needs_no_hash(split, tmp_path):
     content = json.loads(path.read_text())
     del content["sha256"]
     path.write_text(json.dumps(content | {"captions": ["1", "2", "3", "4"]}))
-    assert datasets.load(tmp_path, "train").captions == ("1", "2", "3", "4")
+    assert prepared.load(tmp_path, "train").captions == ("1", "2", "3", "4")
 
 
 def test_first_samples_of_each_part(split):

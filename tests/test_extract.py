@@ -15,7 +15,7 @@ import pytest
 import tiny
 import torch
 
-from difffeat.features import cache, extract, schedule
+from difffeat.features import cache, extract, recipe, schedule
 from difffeat.features.cache import CacheError
 from difffeat.features.datasets import BrokenImage
 
@@ -434,7 +434,7 @@ def test_condition_is_what_the_model_is_told(images, dit, tmp_path):
 def test_provenance_says_what_decided_the_features(images, dit, tmp_path):
     found = extract.features(images, dit, root=tmp_path, seed=4, **POINTS)
     assert found.provenance == {
-        "schema": cache.SCHEMA, "version": extract.VERSION,
+        "schema": cache.SCHEMA, "version": recipe.VERSION,
         "backbone": "dit-tiny", "backbone_sha256": "random-0",
         "dataset": "tiny", "split": "val", "samples": 23, "inputs": images.input_digest("image"),
         "blocks": [0, 1, 3], "timesteps": [0, 30],

@@ -26,7 +26,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
 from data_prep.fetch import __main__, fetch, room, sources
-from data_prep.fetch.download import CHUNK, _ask, _Pace, _Part, _Session, download
+from data_prep.fetch.download import CHUNK, _ask, _Pace, _Session, download
+from data_prep.fetch.part import _Part
 from data_prep.fetch.sources import File, Source
 from data_prep.fetch.unpack import unpack
 from difffeat.base.files import downloads

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from difffeat.probing import fusion, probe
-from difffeat.probing.fusion import HEADS, fit, fit_pairs
+from difffeat.probing import descent, fusion, heads, probe
+from difffeat.probing.fusion import fit, fit_pairs
+from difffeat.probing.heads import HEADS
 
 SHORT = dict(epochs=3, batch_size=32, d_align=6)
 
@@ -109,7 +110,7 @@ def plain(head, image, text, target, *, steps, loss="bce", weight_decay=0.0, d_a
         joined = 2 * d_align
     layers["classifier"] = torch.nn.Linear(joined, 4)
     for layer in layers.values():
-        weight, bias = probe.first_linear(layer.in_features, layer.out_features, generator)
+        weight, bias = descent.first_linear(layer.in_features, layer.out_features, generator)
         layer.load_state_dict({"weight": weight} | ({"bias": bias[:, 0]} if layer.bias is not None else {}))
 
     def logits(i, t):
@@ -173,7 +174,7 @@ def test_losses_of_an_epoch_that_is_cut_short_are_of_the_samples_it_reached(data
     fused = fit(head, images[0], texts[0], labels, steps=steps, **still)
     generator = torch.Generator().manual_seed(0)
     shapes = {"image": torch.from_numpy(images), "text": torch.from_numpy(texts)}
-    fusion._first_weights(head, shapes, 4, 6, generator)  # it draws before the samples are ordered
+    heads._first_weights(head, shapes, 4, 6, generator)  # it draws before the samples are ordered
     scores = np.clip(fused.scores(images[0], texts[0]).astype(float), 1e-9, 1 - 1e-9)
     each = -np.where(labels, np.log(scores), np.log(1 - scores)).mean(axis=1)  # (N,)
     orders = [torch.randperm(100, generator=generator).split(32) for _ in range(3)]

@@ -17,13 +17,19 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import data_prep
-from difffeat import profiles
+from difffeat import pages, profiles
+from difffeat.base import cells
 from difffeat.profiles import ROOT
 
-# A wing imports only from those before it. What stands beside them: profiles, of base alone; cost, of backbones;
-# the study, which brings all of it together.
+# A wing imports only from those before it. Beside them stand profiles and pages, of base alone; cost, of
+# backbones; the study, which brings all of it together.
 WINGS = ["base", "features", "backbones", "probing", "evidence", "show"]
-BESIDE = {"profiles": {"base"}, "cost": {"base", "features", "backbones"}, "study": {*WINGS[:-1], "profiles"}}
+BESIDE = {
+    "profiles": {"base"},
+    "pages": {"base", "profiles"},
+    "cost": {"base", "features", "backbones"},
+    "study": {*WINGS[:-1], "profiles"},
+}
 PACKAGE = ROOT / "difffeat"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 DATA_PREP = sorted((ROOT / "data_prep").rglob("*.py"))
@@ -163,7 +169,7 @@ def test_a_notebook_has_one_parameters_cell_and_says_its_own_name(path):
     notebook = nbformat.read(path, 4)
     tagged = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
-    assert not tagged[0].startswith(profiles.INJECTED + "\n"), "this line is papermill's"
+    assert not tagged[0].startswith(cells.INJECTED + "\n"), "this line is papermill's"
     values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged[0]).body}
     assert values["profile"] == ("coco-lists" if path in RECORDED else "scenes")
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
@@ -193,9 +199,9 @@ def test_a_notebook_is_cells_that_a_screen_holds_and_no_functions(path):
 @pytest.mark.parametrize("name", sorted(set(profiles.known()) - {"coco-lists"}))
 def test_a_profile_gives_every_page_that_it_runs_what_it_takes(name):
     """As the workflow checks it before any job: names, types, and what pages need of the data."""
-    profile, pages = profiles.load(name), [path.stem for path in NOTEBOOKS]
-    ran = profiles.runs(profile, pages, data_prep.gives(profile.data))
-    assert set(ran) == set(profile.pages or pages)
+    profile, names = profiles.load(name), [path.stem for path in NOTEBOOKS]
+    ran = pages.runs(profile, names, data_prep.gives(profile.data))
+    assert set(ran) == set(profile.pages or names)
     for page in ran:
         assert profiles.planned(profile, page)["profile"] == "scenes", "the default, whatever the profile"
 
@@ -265,8 +271,8 @@ def test_the_readme_shows_the_stored_results():
 
 def test_workflow_and_book_know_every_notebook():
     contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
-    pages = {chapter["file"] for part in contents["parts"] for chapter in part["chapters"]}
-    assert {page.removeprefix("notebooks/") for page in pages if page.startswith("notebooks/")} == {
+    chapters = {chapter["file"] for part in contents["parts"] for chapter in part["chapters"]}
+    assert {page.removeprefix("notebooks/") for page in chapters if page.startswith("notebooks/")} == {
         path.stem for path in NOTEBOOKS + RECORDED
     }
-    assert list(profiles.after()) == [path.stem for path in NOTEBOOKS]
+    assert list(pages.after()) == [path.stem for path in NOTEBOOKS]

@@ -1,7 +1,7 @@
 """What decides features is in their identity: a change of it gives other features, never those of before.
 
 The features of a few pictures and texts lie in `features.json`, with the version of the code that made them.
-Where the code comes to make others, raise `extract.VERSION` and record them anew:
+Where the code comes to make others, raise `recipe.VERSION` and record them anew:
 
     python tests/test_identity.py
 """
@@ -20,7 +20,7 @@ import tiny
 
 import data_prep
 from difffeat import backbones
-from difffeat.features import extract
+from difffeat.features import extract, recipe
 from difffeat.features.datasets import Split
 
 RECORDED = Path(__file__).parent / "features.json"
@@ -83,8 +83,8 @@ def made(folder):
 
 def test_other_features_have_another_version(tmp_path):
     recorded = json.loads(RECORDED.read_text())
-    way_out = "raise extract.VERSION, then record the new features: python tests/test_identity.py"
-    assert recorded["version"] == extract.VERSION, way_out
+    way_out = "raise recipe.VERSION, then record the new features: python tests/test_identity.py"
+    assert recorded["version"] == recipe.VERSION, way_out
     numbers = made(tmp_path)
     assert numbers.keys() == recorded["numbers"].keys(), way_out
     for case, expected in recorded["numbers"].items():
@@ -213,11 +213,11 @@ def test_all_that_decides_features_is_in_the_hash_of_a_model():
 
 def record(folder):
     """Write what is made now; refuse to do so under the version of other features."""
-    content = {"version": extract.VERSION, "numbers": made(folder)}
+    content = {"version": recipe.VERSION, "numbers": made(folder)}
     before = json.loads(RECORDED.read_text()) if RECORDED.exists() else {"version": None}
     if before["version"] == content["version"] and before != content:
         sys.exit(
-            f"these are other features than those of version {extract.VERSION}: raise extract.VERSION first"
+            f"these are other features than those of version {recipe.VERSION}: raise recipe.VERSION first"
         )
     RECORDED.write_text(json.dumps(content))
 

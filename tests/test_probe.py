@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from difffeat.probing import probe
-from difffeat.probing.probe import LinearProbe, fit_grid
+from difffeat.probing import descent, probe
+from difffeat.probing.estimator import LinearProbe
+from difffeat.probing.probe import fit_grid
 
 SHORT = dict(epochs=4, batch_size=32)
 
@@ -44,7 +45,7 @@ def plain(features, labels, loss, *, steps, batch_size, lr=1e-3, weight_decay=0.
     target = torch.from_numpy(labels).float() if loss == "bce" else torch.from_numpy(labels)
     linear = torch.nn.Linear(x.shape[1], labels.shape[1] if loss == "bce" else labels.max() + 1)
     generator = torch.Generator().manual_seed(seed)
-    weight, bias = probe.first_linear(x.shape[1], linear.out_features, generator)
+    weight, bias = descent.first_linear(x.shape[1], linear.out_features, generator)
     linear.load_state_dict({"weight": weight, "bias": bias[:, 0]})
     adam = torch.optim.Adam(linear.parameters(), lr=lr, weight_decay=weight_decay)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
@@ -137,9 +138,9 @@ def test_our_adam_is_torchs(weight_decay):
     sizes = 10.0 ** torch.linspace(-6, 3, 40)
     sizes[:3] = 0
     first = torch.randn(40, generator=generator)
-    ours, (view,) = probe.packed([first.view(8, 5)], torch.device("cpu"))
+    ours, (view,) = descent.packed([first.view(8, 5)], torch.device("cpu"))
     theirs = torch.nn.Parameter(first.clone())
-    step, adam = probe._adam(ours, weight_decay), torch.optim.Adam([theirs], weight_decay=weight_decay)
+    step, adam = descent._adam(ours, weight_decay), torch.optim.Adam([theirs], weight_decay=weight_decay)
     for taken in range(2000):
         gradient = sizes * torch.randn(40, generator=generator)
         lr = 1e-2 * (1 + np.cos(np.pi * taken / 2000)) / 2

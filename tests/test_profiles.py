@@ -6,7 +6,7 @@ import sys
 import nbformat
 import pytest
 
-from difffeat import profiles
+from difffeat import pages, profiles
 
 DECLARED = """\
 profile = "scenes"
@@ -149,7 +149,7 @@ def test_a_parameter_that_no_page_takes_is_refused_before_anything_runs(coco):
     with pytest.raises(ValueError, match=said):
         run(DECLARED, '# Parameters\nprofile = "coco"\n')
     with pytest.raises(ValueError, match="no page takes block"):
-        profiles.runs(profiles.load("coco"), ["21_other"], set())
+        pages.runs(profiles.load("coco"), ["21_other"], set())
     path.write_text("notebooks: {21_othr: {dim: 3}}\n")
     with pytest.raises(ValueError, match=r"no page 21_othr \(did you mean 21_other\?\); there are 20"):
         run(DECLARED, '# Parameters\nprofile = "coco"\n')
@@ -164,28 +164,28 @@ def test_a_value_of_another_type_in_a_profile_is_refused_before_anything_runs(co
     ):
         profiles.planned(profiles.load("coco"), "20_page")
     with pytest.raises(ValueError, match="coco.yaml, for 20_page: blocks = 8"):
-        profiles.runs(profiles.load("coco"), ["20_page", "21_other"], set())
-    assert profiles.runs(profiles.load("coco"), ["21_other"], set()) == ["21_other"]
+        pages.runs(profiles.load("coco"), ["20_page", "21_other"], set())
+    assert pages.runs(profiles.load("coco"), ["21_other"], set()) == ["21_other"]
 
 
 def test_pages_that_the_data_cannot_serve_are_left_out_or_refused(coco):
     page("20_page", difffeat={"needs": ["images"]})
     page("21_other", declared=DECLARED + '\nmetric = "mAP"', difffeat={"needs": ["images", "captions"]})
-    path, pages = profiles.FOLDER / "coco.yaml", ["20_page", "21_other"]
+    path, names = profiles.FOLDER / "coco.yaml", ["20_page", "21_other"]
     path.write_text("data: {reader: birds}")
-    assert profiles.runs(profiles.load("coco"), pages, {"images", "captions"}) == pages
-    assert profiles.runs(profiles.load("coco"), pages, {"images"}) == ["20_page"]
+    assert pages.runs(profiles.load("coco"), names, {"images", "captions"}) == names
+    assert pages.runs(profiles.load("coco"), names, {"images"}) == ["20_page"]
     path.write_text("data: {reader: birds}\npages: [21_other, 20_page]")
-    assert profiles.runs(profiles.load("coco"), pages, {"images", "captions"}) == pages[::-1]
+    assert pages.runs(profiles.load("coco"), names, {"images", "captions"}) == names[::-1]
     said = r"coco.yaml names .*: 21_other needs captions. Reader 'birds' gives images; leave these pages out"
     with pytest.raises(ValueError, match=said):
-        profiles.runs(profiles.load("coco"), pages, {"images"})
+        pages.runs(profiles.load("coco"), names, {"images"})
     path.write_text("data: {reader: birds}\npages: [21_other]\nparameters: {metric: top-5}")
     with pytest.raises(ValueError, match="21_other needs one class"):
-        profiles.runs(profiles.load("coco"), pages, {"images", "captions"})
+        pages.runs(profiles.load("coco"), names, {"images", "captions"})
     path.write_text("pages: [22_another]")
     with pytest.raises(ValueError, match="there is no page 22_another; there are 20_page, 21_other"):
-        profiles.runs(profiles.load("coco"), pages, {"images", "captions"})
+        pages.runs(profiles.load("coco"), names, {"images", "captions"})
 
 
 def test_what_a_page_needs_goes_with_the_settings_of_its_data(coco):

@@ -23,7 +23,7 @@ from PIL import Image
 
 import data_prep
 from data_prep.readers import vg500
-from difffeat import profiles
+from difffeat import pages, profiles
 from difffeat.evidence import results
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
@@ -247,10 +247,10 @@ def prepare(name, folder, small_models):
     path = folder / f"{name}-small.yaml"
     path.write_text(yaml.safe_dump(content))
     profile = profiles.load(path)
-    pages = profiles.runs(profile, PAGES, data_prep.gives(profile.data))
-    notebooks = {page: values for page in pages if (values := small(profile, page))}
+    ran = pages.runs(profile, PAGES, data_prep.gives(profile.data))
+    notebooks = {page: values for page in ran if (values := small(profile, page))}
     path.write_text(yaml.safe_dump(content | {"notebooks": notebooks}))
-    return path, pages
+    return path, ran
 
 
 @pytest.fixture(scope="module")

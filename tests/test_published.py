@@ -15,7 +15,8 @@ from torch.nn import functional
 from difffeat import backbones
 from difffeat.backbones import autoencoder, published
 from difffeat.backbones.base import gelu
-from difffeat.backbones.dit import DiT, square
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.latents import square
 from difffeat.backbones.plaid import Plaid
 
 

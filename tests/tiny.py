@@ -7,7 +7,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from difffeat.backbones.dit import DiT, PatchPCA, pixels
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.latents import PatchPCA, pixels
 from difffeat.backbones.plaid import END, Plaid
 from difffeat.features.datasets import Split
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import data_prep
 from data_prep.readers import ag_news, cifar100, coco, tiny_imagenet, vg500, voc
-from difffeat import cost, profiles
+from difffeat import cost, pages, profiles
 from difffeat.backbones import published, shipped
 
 # Samples of the parts of a data set, as published, and how many a reader holds out of train for val.
@@ -60,7 +60,7 @@ def main(name, gpu="rtx4090"):
 def extractions(profile):
     """The pages of a profile that extract features."""
     named = [page for page in EXTRACTING if profile.pages is None or page in profile.pages]
-    return profiles.runs(replace(profile, pages=None), named, data_prep.gives(profile.data))
+    return pages.runs(replace(profile, pages=None), named, data_prep.gives(profile.data))
 
 
 def missing(profile):

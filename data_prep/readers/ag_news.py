@@ -10,7 +10,8 @@ from pathlib import Path
 
 from data_prep.readers.reading import check_count, csv_rows, listed, unpacked, with_val
 from difffeat.base.checked import regular, shown
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 COUNTS = {"train": 120000, "test": 7600}
 FIELDS = ("title", "description")

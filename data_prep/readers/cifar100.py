@@ -21,7 +21,8 @@ from difffeat.base.checked import regular
 from difffeat.base.contents import digests
 from difffeat.base.files import cache_root, only_writer
 from difffeat.base.progress import bar
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 SIDE = 32  # pixels
 RECORD = 2 + 3 * SIDE * SIDE  # bytes

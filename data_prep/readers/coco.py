@@ -7,7 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from difffeat.base.checked import FILE, INTEGER, LABEL, TEXT, json_object, rows, shown, unique
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 COUNTS = {"train2014": 82783, "val2014": 40504}  # published, images without any instance among them
 

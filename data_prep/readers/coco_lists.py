@@ -16,7 +16,8 @@ from pathlib import Path
 
 from data_prep.readers.reading import listed, number
 from difffeat.base.checked import regular, shown
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 CAPTIONS = "val2014_first_captions_30000.tsv.gz"
 

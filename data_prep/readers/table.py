@@ -12,7 +12,8 @@ from pathlib import Path
 
 from data_prep.readers.reading import PARTS, check_parts, csv_rows, modalities, number, with_val
 from difffeat.base.checked import FILE, LABEL, TEXT, many, regular, shown, take
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 ROLES = ("image", "caption", "labels", "id", "part")
 SEPARATORS = ("|", ";", ",", "\t", "/", " ")  # that tables are written with

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from data_prep.readers.reading import check_count, listed, number, text_lines, there, unpacked, with_val
 from difffeat.base.checked import shown
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 PER_CLASS = 500
 COUNTS = {"train": 100000, "test": 10000}

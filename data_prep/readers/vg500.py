@@ -13,7 +13,8 @@ from pathlib import Path
 from data_prep.readers.reading import check_count, listed, modalities, number, there, with_val
 from difffeat.base.checked import INTEGER, LIST, TEXT, json_entries, json_object, many, regular, take
 from difffeat.base.progress import bar
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 LISTS = {"train": "train_list_500.txt", "test": "test_list_500.txt"}
 LABELS = "vg_category_500_labels_index.json"

@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 
 from data_prep.readers.reading import check_count, check_parts, listed, there, unpacked, with_val
 from difffeat.base.checked import regular, shown
-from difffeat.features.datasets import Split, multi_hot
+from difffeat.features.datasets import Split
+from difffeat.features.prepared import multi_hot
 
 NAMES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable"),

@@ -17,7 +17,7 @@ from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.world import CATEGORIES, layout
 from data_prep.training.shared import card_options, restart_with_fast_malloc, write_weights
 from difffeat.backbones import weights_folder
-from difffeat.backbones.dit import pixels
+from difffeat.backbones.latents import pixels
 from difffeat.base.checked import json_object
 from difffeat.base.checkpoint import check_tensors, read_checkpoint
 from difffeat.base.contents import digests

@@ -30,7 +30,8 @@ from data_prep.training.shared import (
     write_weights,
 )
 from difffeat.backbones import weights_folder
-from difffeat.backbones.dit import DiT, PatchPCA
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.latents import PatchPCA
 from difffeat.base.files import write_whole
 from difffeat.features.schedule import DDPM
 

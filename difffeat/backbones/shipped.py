@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 from tokenizers import Tokenizer
 
-from difffeat.backbones.dit import FRAMINGS, DiT, PatchPCA
+from difffeat.backbones.dit import DiT
+from difffeat.backbones.latents import FRAMINGS, PatchPCA
 from difffeat.backbones.plaid import END, Plaid
 from difffeat.base.checkpoint import check_tensors, read_checkpoint
 from difffeat.base.files import ROOT

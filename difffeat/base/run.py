@@ -1,12 +1,17 @@
-"""What a run took: seconds, memory and the machine, for the line under a page's title."""
+"""What a run took and ran on: seconds, memory, machine, versions, for the line under a page's title."""
 
 import datetime
+import functools
 import platform
+import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from difffeat import __version__
 
 STARTED = time.perf_counter()  # of the kernel, nearly: pages import this module in their first cells
 
@@ -45,3 +50,17 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def environment() -> dict:
+    """The commit of this package where there is one, and the versions of what decides the numbers."""
+    return dict(_environment())
+
+
+@functools.cache
+def _environment():
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    libraries = {package: version(package) for package in ("torch", "diffusers", "numpy", "h5py", "pillow")}
+    return {"difffeat": __version__, "commit": commit.stdout.strip() or None} | libraries

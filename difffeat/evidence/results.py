@@ -11,10 +11,9 @@ from IPython import get_ipython
 
 from difffeat.base.files import write_whole
 from difffeat.base.format import decimals, rounded, show, show_interval
-from difffeat.base.run import run_taken
+from difffeat.base.run import environment, run_taken
 from difffeat.evidence.papers.diff_feat.tables import Published
 from difffeat.evidence.shapes import Contradiction
-from difffeat.features.cache import environment
 
 SCHEMA = 2
 DIGITS = 6  # significant digits kept of a float

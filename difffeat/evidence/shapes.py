@@ -11,8 +11,8 @@ therefore refute any curve with a flat stretch. So noise is measured first, then
 
 1. Every comparison that a claim makes is a difference d of two measured numbers. Its standard error s is its
    standard deviation over the draws.
-2. The largest |deviation of d from its mean| / s over several comparisons, in one draw, is how far noise
-   reached in that draw anywhere among them, in standard errors.
+2. How far d deviates from its mean in one draw, up or down, in units of s, and of several comparisons the
+   largest of these: that is how far noise reached in that draw anywhere among them, in standard errors.
 3. *Support* is the share of draws in which noise reached less far, among the comparisons that the trend is
    made of, than the trend stands out (its d / s). *Against* is the share in which it reached less far, among
    all the comparisons that could contradict the claim, than the strongest contradiction does.

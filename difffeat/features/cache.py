@@ -25,36 +25,26 @@ as virtual data sets in the view. Call `verify` before they read, for HDF5 itsel
 
 from __future__ import annotations
 
-import functools
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from difffeat import __version__
 from difffeat.base.files import write_whole
-from difffeat.features.hdf5 import SCHEMA, first_not_finite, image, put_links, reading
+from difffeat.base.run import environment
+from difffeat.features.hdf5 import SCHEMA, first_not_finite, image, reading
+from difffeat.features.layout import (
+    check_points_of,
+    check_provenance,
+    header,
+    listed,
+    point_name,
+    point_names,
+)
 from difffeat.features.sealed import AGAIN, CacheError, Sealed, opened
 
-__all__ = [
-    "SCHEMA",
-    "CacheError",
-    "Features",
-    "attributes",
-    "check_provenance",
-    "environment",
-    "missing",
-    "open",
-    "shard_path",
-    "verify",
-    "view_is_current",
-    "view_path",
-    "write_shard",
-    "write_view",
-]
+__all__ = ["SCHEMA", "Features", "attributes", "missing", "open", "verify", "write_shard"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +85,7 @@ class Features:
             agree with their checksum.
         """
         self._check_points([block], [timestep])
-        return self._read([_point_name(block, timestep)])[0]
+        return self._read([point_name(block, timestep)])[0]
 
     def grid(self, blocks: Sequence[int] | None = None, timesteps: Sequence[int] | None = None) -> np.ndarray:
         """Features of blocks x timesteps (default all), float32 (P, N, D).
@@ -107,7 +97,7 @@ class Features:
             self.blocks if blocks is None else blocks, self.timesteps if timesteps is None else timesteps
         )
         return self._read(
-            [_point_name(block, timestep) for timestep in narrowed.timesteps for block in narrowed.blocks]
+            [point_name(block, timestep) for timestep in narrowed.timesteps for block in narrowed.blocks]
         )
 
     def select(self, blocks: Sequence[int], timesteps: Sequence[int]) -> Features:
@@ -133,12 +123,10 @@ class Features:
     def _check_points(self, blocks, timesteps):
         for what, asked, held in (("block", blocks, self.blocks), ("timestep", timesteps, self.timesteps)):
             if not len(asked):
-                raise ValueError(f"no {what} asked for; {self.path} holds {what}s {_listed(held)}")
+                raise ValueError(f"no {what} asked for; {self.path} holds {what}s {listed(held)}")
             for value in asked:
                 if value not in held:
-                    raise ValueError(
-                        f"{what} {value} is not in {self.path}; it holds {what}s {_listed(held)}"
-                    )
+                    raise ValueError(f"{what} {value} is not in {self.path}; it holds {what}s {listed(held)}")
 
 
 def open(path, *, expected: Mapping | None = None) -> Features:
@@ -193,7 +181,7 @@ def verify(path) -> Features:
     """
     features = open(path)
     for shard in features.shards:
-        names = _point_names(features.provenance)
+        names = point_names(features.provenance)
         rows = np.empty(shard.shape(names[0]), np.float32)
         with opened(shard.path) as stream:
             shard.check_same(stream)
@@ -216,47 +204,6 @@ def missing(path) -> list[Path]:
     view, _ = _view(path)
     shards = [path.parent / source["file"] for source in view.contents["sources"]]
     return [shard for shard in shards if not shard.is_file()]
-
-
-def check_provenance(path, expected: Mapping, found: Mapping) -> None:
-    """Compare field by field.
-
-    Raises
-    ------
-    CacheError
-        Naming each field of `expected` that differs, with both values.
-    """
-    differing = [field for field in expected if expected[field] != found.get(field)]
-    if differing:
-        lines = [
-            f"  {field}: expected {expected[field]!r}, found {found.get(field)!r}" for field in differing
-        ]
-        way_out = "use another folder, or delete that file and run again"
-        raise CacheError("\n".join([f"{path} is of another run:", *lines, way_out]))
-
-
-def environment() -> dict:
-    """The commit of this package where there is one, and the versions of what decides the numbers."""
-    return dict(_environment())
-
-
-@functools.cache
-def _environment():
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    libraries = {package: version(package) for package in ("torch", "diffusers", "numpy", "h5py", "pillow")}
-    return {"difffeat": __version__, "commit": commit.stdout.strip() or None} | libraries
-
-
-def shard_path(folder, split_name: str, lo: int, hi: int) -> Path:
-    """Where the shard of the samples [lo, hi) of a split is kept."""
-    return Path(folder) / split_name / f"{lo:08d}-{hi:08d}.h5"
-
-
-def view_path(folder, split_name: str) -> Path:
-    """Where the view over all shards of a split is kept."""
-    return Path(folder) / f"{split_name}.h5"
 
 
 def write_shard(
@@ -287,7 +234,7 @@ def write_shard(
     about = {"provenance": dict(provenance), "environment": environment(), "skipped": list(skipped)}
     about["file"] = Path(path).name
     arrays = _arrays(np.asarray(ids, dtype=np.int64), points)
-    return write_whole(path, image(arrays, about, ["index", *_point_names(provenance)]))
+    return write_whole(path, image(arrays, about, ["index", *point_names(provenance)]))
 
 
 def _arrays(ids, points):
@@ -295,85 +242,18 @@ def _arrays(ids, points):
     yield "index", ids
     for block, timestep, features in points:
         _check_finite(features, ids, block, timestep)
-        yield _point_name(block, timestep), features
-
-
-def write_view(folder, split_name: str) -> Path:
-    """Write the view over all shards of a split. Call it within `only_writer(view_path(...))`.
-
-    Raises
-    ------
-    CacheError
-        If the shards do not cover the split exactly once, or are not of one run.
-    """
-    return write_whole(view_path(folder, split_name), _view_image(folder, split_name))
-
-
-def view_is_current(folder, split_name: str) -> bool:
-    """Whether the view is there and has every byte that `write_view` would write. Raises as that does."""
-    path, content = view_path(folder, split_name), _view_image(folder, split_name)
-    if not path.is_file():
-        return False
-    with opened(path) as stream:
-        return stream.read() == content
-
-
-def _view_image(folder, split_name):
-    path = view_path(folder, split_name)
-    shards = sorted((Path(folder) / split_name).glob("*.h5"))
-    headers = [_header(shard) for shard in shards]
-    if not headers:
-        raise CacheError(f"there are no shards of {split_name!r} in {folder}; run the extraction first")
-    contents = [file.contents for file, _ in headers]
-    common = contents[0]["provenance"]
-    for shard, content in zip(shards, contents, strict=True):
-        check_provenance(shard, common, content["provenance"])
-    _check_cover(path, shards, common["samples"])
-    files = [file for file, _ in headers]
-    _check_points_of(files, common)
-    about = {
-        "provenance": common,
-        "environment": contents[0]["environment"],
-        "skipped": [entry for content in contents for entry in content["skipped"]],
-        "sources": [_source_entry(file) for file in files],
-    }
-    ids = np.concatenate([ids for _, ids in headers])
-    return image([("index", ids)], about, ["index"], lambda view: _link(view, files, common))
-
-
-def _header(shard: Path):
-    """(seal, sample ids) of a shard, all of it checked but its features."""
-    with reading(shard) as (stream, file):
-        file.check_frame(stream)
-        written = file.contents.get("file", shard.name)
-        if written != shard.name:
-            raise CacheError(f"{shard} was written as {written}: give it that name again, or {AGAIN}")
-        return file, file.ids(stream)
+        yield point_name(block, timestep), features
 
 
 def _view(path: Path):
     """(seal, sample ids) of a view, all of it checked."""
-    view, ids = _header(path)
+    view, ids = header(path)
     if "sources" not in view.contents:
         raise CacheError(
             f"{path} is a shard, not a view: name the view, which lies beside the folder of the shards; if "
             f"this is its name, {AGAIN}"
         )
     return view, ids
-
-
-def _source_entry(file: Sealed):
-    """How a view names a shard."""
-    name = f"{file.path.parent.name}/{file.path.name}"
-    rows = file.shape("index")[0]
-    return {"file": name, "rows": rows, "bytes": file.contents["bytes"], "seal": file.digest}
-
-
-def _link(view, files, provenance):
-    """A virtual data set over each point of all shards."""
-    for name in _point_names(provenance):
-        dtype = np.result_type(*[np.dtype(file.contents["data"][name][1]) for file in files])
-        put_links(view, name, dtype, [(_source_entry(file)["file"], file.shape(name)) for file in files])
 
 
 def _source(shard, source, expected, ids) -> Sealed:
@@ -385,42 +265,14 @@ def _source(shard, source, expected, ids) -> Sealed:
         raise CacheError(
             f"{shard} is truncated or replaced: expected {source['bytes']} bytes, found {size}; {AGAIN}"
         )
-    file, found = _header(shard)
+    file, found = header(shard)
     check_provenance(shard, expected, file.contents["provenance"])
     if not np.array_equal(found, ids):
         raise CacheError(f"{shard} holds other sample ids than its view says; {AGAIN}")
     if file.digest != source["seal"]:
         raise CacheError(f"{shard} was replaced after the view {shard.parent}.h5 was written; {AGAIN}")
-    _check_points_of([file], expected)
+    check_points_of([file], expected)
     return file
-
-
-def _check_points_of(files, provenance):
-    """Every file must hold every point, for all its samples, as wide as the others."""
-    names = _point_names(provenance)
-    width = (files[0].shape(names[0]) or (0, 0))[1]
-    for file in files:
-        rows = file.shape("index")[0]
-        for name in names:
-            if file.shape(name) != (rows, width):
-                raise CacheError(f"{file.path} has no {name} of {rows} rows and {width} columns; {AGAIN}")
-
-
-def _check_cover(path, shards, samples):
-    """The slices in the shards' names must meet end to end, from 0 to `samples`."""
-    reached = 0
-    for shard in shards:
-        lo, hi = map(int, shard.stem.split("-"))
-        if lo != reached:
-            raise CacheError(
-                f"cannot write {path}: shards reach sample {reached}, the next is {shard.name}; "
-                f"extract what is missing, or delete the shards of another shard_size"
-            )
-        reached = hi
-    if reached != samples:
-        raise CacheError(
-            f"cannot write {path}: shards reach sample {reached} of {samples}; extract the others first"
-        )
 
 
 def _check_finite(features, ids, block, timestep):
@@ -431,17 +283,3 @@ def _check_finite(features, ids, block, timestep):
             f"features of block {block} at timestep {timestep} are not finite for {count} samples, "
             f"the first is id {ids[first]}; check the weights and the number format of the model"
         )
-
-
-def _point_name(block, timestep):
-    return f"b{block:02d}/t{timestep:04d}"
-
-
-def _point_names(provenance):
-    return [
-        _point_name(block, timestep) for timestep in provenance["timesteps"] for block in provenance["blocks"]
-    ]
-
-
-def _listed(values):
-    return ", ".join(map(str, values))

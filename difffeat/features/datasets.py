@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from difffeat.base.checked import FILE, INTEGER, LABEL, LIST, TEXT, json_object, many, shown, take
+from difffeat.base.checked import INTEGER, TEXT, shown
 from difffeat.base.contents import digests, of_files
 from difffeat.base.files import write_whole
 from difffeat.features.pictures import on_disk, picture
@@ -173,7 +173,7 @@ class Split:
         """Hash of ids, labels and captions: the whole of what this split says about its samples."""
         labels = [row.tolist() for row in self.labels]
         ignored = [] if self.ignored is None else [np.argwhere(self.ignored).tolist()]
-        return _hash([self.ids.tolist(), list(self.names), labels, list(self.captions), *ignored])
+        return digest_of([self.ids.tolist(), list(self.names), labels, list(self.captions), *ignored])
 
     def input_digest(self, modality: str) -> str:
         """Hash of what a backbone is fed: ids, with captions ("text") or the bytes of images ("image").
@@ -192,8 +192,8 @@ class Split:
         if not inputs[modality]:
             raise ValueError(f"split {self.name!r} of {self.dataset!r} has no {modality} inputs")
         if modality == "text":
-            return _hash([self.ids.tolist(), list(self.captions)])
-        return _hash([self.ids.tolist(), digests(self.images)])
+            return digest_of([self.ids.tolist(), list(self.captions)])
+        return digest_of([self.ids.tolist(), digests(self.images)])
 
     def save(self, folder) -> Path:
         """Write `<folder>/<name>.json`, image paths relative to the folder; returns the path.
@@ -216,63 +216,8 @@ class Split:
         }
         if self.ignored is not None:
             content["ignored"] = [np.flatnonzero(row).tolist() for row in self.ignored]
-        content["sha256"] = _hash(content)
+        content["sha256"] = digest_of(content)
         return write_whole(path, json.dumps(content, ensure_ascii=False).encode())
-
-
-def load(folder, name: str) -> Split:
-    """Read the split that `Split.save` wrote to `<folder>/<name>.json`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such split (the message names those there are), or images are not on disk.
-    BrokenSplit
-        If the file is not JSON, lacks a field or has one of another kind, a label index is outside the list
-        of names, or the content is not the one that was written; the message names the file.
-    """
-    folder = Path(folder)
-    path = folder / f"{name}.json"
-    if not path.exists():
-        there = sorted(other.stem for other in folder.glob("*.json"))
-        raise FileNotFoundError(f"no split {name!r} in {folder}; there: {', '.join(there) or 'none'}")
-    try:
-        return Split(**_fields(path, name))
-    except BrokenSplit:
-        raise
-    except ValueError as error:
-        raise BrokenSplit(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-
-
-FIELDS = {  # of the file of a split; ids, names and labels must be there
-    "ids": many(INTEGER),
-    "names": many(LABEL),
-    "labels": many(many(INTEGER)),
-    "ignored": many(many(INTEGER)),
-    "captions": many(TEXT),
-    "images": many(FILE),
-    "name": TEXT,
-    "dataset": TEXT,
-    "sha256": TEXT,
-}
-
-
-def _fields(path, name) -> dict:
-    """What a file of a split says, as `Split` takes it."""
-    content = json_object(path)
-    needed = dict.fromkeys(("ids", "names", "labels"), LIST)
-    take(str(path), content, **needed | {field: FIELDS[field] for field in FIELDS if field in content})
-    given = {"name": name, "dataset": "unnamed"} | {f: content[f] for f in FIELDS if f in content}
-    for field in {"labels", "ignored"} & given.keys():
-        given[field] = multi_hot(given[field], given["names"], given["ids"])
-    written = given.pop("sha256", None)
-    if written not in (None, _hash({field: content[field] for field in content if field != "sha256"})):
-        raise BrokenSplit(
-            f"{path} is not what was written: its sha256 is another (if you changed the file yourself, take "
-            f"the field `sha256` out)"
-        )
-    given["images"] = [Path(os.path.normpath(path.parent / image)) for image in given.get("images", ())]
-    return given
 
 
 def first(splits: dict[str, Split], counts: Sequence[int], on_broken: str = "error") -> dict[str, Split]:
@@ -324,28 +269,6 @@ def _decodes(path):
     except Exception:  # on damaged files decoders raise whatever they meet
         return False
     return True
-
-
-def multi_hot(indices: Sequence[Sequence[int]], names: Sequence[str], ids: Sequence[int]) -> np.ndarray:
-    """Label indices per sample to a (N, K) matrix of 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If an index is outside the list of names; the message gives the sample id and the range.
-    """
-    if len(indices) != len(ids):
-        raise ValueError(f"{len(ids)} ids but labels for {len(indices)} samples")
-    labels = np.zeros((len(ids), len(names)), dtype=np.uint8)
-    for row, (sample, present) in enumerate(zip(ids, indices, strict=True)):
-        for index in present:
-            if not 0 <= index < len(names):
-                raise ValueError(
-                    f"id {sample} has label {index}, outside the list: {len(names)} names, "
-                    f"0 to {len(names) - 1}"
-                )
-            labels[row, index] = 1
-    return labels
 
 
 def _integers(name, ids) -> np.ndarray:
@@ -413,5 +336,6 @@ def _some(items: Sequence, most: int = 5) -> str:
     return ", ".join(map(str, items[:most])) + more
 
 
-def _hash(content) -> str:
+def digest_of(content) -> str:
+    """Hash of what JSON can hold."""
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()

@@ -10,10 +10,8 @@ complete shard.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,76 +21,9 @@ import torch
 
 from difffeat.base.files import only_writer
 from difffeat.base.progress import bar
-from difffeat.features import cache, schedule
+from difffeat.features import cache, layout, schedule, views
 from difffeat.features.datasets import ON_BROKEN, BrokenImage, Split
-
-POOLINGS = ("mean", "real", "unpadded")
-# Counts what the code makes of the same inputs and models, from decoding a picture to averaging tokens. A
-# test holds it to recorded features: where they change this must, so that caches of before do not serve.
-VERSION = 1
-
-
-def recipe(
-    split: Split,
-    backbone,
-    *,
-    blocks: Sequence[int],
-    timesteps: Sequence[int],
-    noising: str = "random",
-    seed: int = 0,
-    pooling: str = "mean",
-    condition: int | None = None,
-) -> dict:
-    """What decides the features; shards carry it as their provenance.
-
-    Parameters
-    ----------
-    split, backbone : what is fed to what
-    blocks : ints from 0 (the embedding) to the backbone's depth
-    timesteps : ints in [0, 1000), larger is noisier
-    noising : "random", "mean" or "ddim", see `schedule.noised`
-    seed : int, of the noise; it is drawn per sample from (seed, id) and the same at all timesteps
-    pooling : "mean" over all tokens; for text also "real", over those that are not padding, and "unpadded",
-        the same of a model that is not shown the padding, as if each text ran alone at its own length.
-        The paper averages over tokens and does not speak of padding; its text model has no mask.
-    condition : int, the timestep the model is told if it is not the one of the noise
-
-    Returns
-    -------
-    dict that JSON can hold
-
-    Raises
-    ------
-    ValueError
-        If a block, a timestep or an option is out of range or unknown; the message gives those there are.
-    """
-    for name, value, known in (("pooling", pooling, POOLINGS), ("noising", noising, schedule.NOISINGS)):
-        if value not in known:
-            raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
-    if pooling != "mean" and backbone.modality != "text":
-        raise ValueError(f"pooling {pooling!r} leaves out padding, which only text has; use 'mean'")
-    if pooling == "unpadded" and noising == "ddim":
-        raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
-    if backbone.sha256 == "none":
-        raise ValueError(
-            "the backbone has no hash of its weights: features of others could pass for its own; set `sha256`"
-        )
-    return {
-        "schema": cache.SCHEMA,
-        "version": VERSION,
-        "backbone": backbone.name,
-        "backbone_sha256": backbone.sha256,
-        "dataset": split.dataset,
-        "split": split.name,
-        "samples": len(split),
-        "inputs": split.input_digest(backbone.modality),
-        "blocks": _rising("blocks", blocks, backbone.check_block),
-        "timesteps": _rising("timesteps", timesteps, schedule.check_timestep),
-        "noising": noising,
-        "seed": seed if noising == "random" else None,  # the others draw nothing
-        "pooling": pooling,
-        "condition": None if condition is None else schedule.check_timestep(condition),
-    }
+from difffeat.features.recipe import home, identity, location, recipe
 
 
 def extract(
@@ -146,7 +77,7 @@ def extract(
             raise ValueError(f"{name} {size}: expected at least 1")
     plan = recipe(split, backbone, **what)
     slices = [(lo, min(lo + shard_size, len(split))) for lo in range(0, len(split), shard_size)]
-    paths = [cache.shard_path(folder, split.name, lo, hi) for lo, hi in slices]
+    paths = [layout.shard_path(folder, split.name, lo, hi) for lo, hi in slices]
     share = _share(shard, len(slices))
     _check_strangers(paths)
     sizes = {path: hi - lo for path, (lo, hi) in zip(paths, slices, strict=True)}
@@ -167,9 +98,9 @@ def extract(
         ) from None
     if skipped:
         _refuse_or_warn(skipped, split, on_broken)
-    if all(path.is_file() for path in paths) and not cache.view_is_current(folder, split.name):
-        with only_writer(cache.view_path(folder, split.name)):
-            cache.write_view(folder, split.name)
+    if all(path.is_file() for path in paths) and not views.view_is_current(folder, split.name):
+        with only_writer(layout.view_path(folder, split.name)):
+            views.write_view(folder, split.name)
     return paths[share]
 
 
@@ -199,39 +130,21 @@ def features(split: Split, backbone, *, root, on_broken: str = "error", **how) -
     if path is None:
         folder = location(root, plan)
         extract(split, backbone, folder=folder, on_broken=on_broken, **storing, **how)
-        path = cache.view_path(folder, split.name)
-    found = cache.open(path, expected=_identity(plan))
+        path = layout.view_path(folder, split.name)
+    found = cache.open(path, expected=identity(plan))
     if found.skipped and on_broken == "error":
         _refuse_or_warn(found.skipped, split, on_broken)
     return found.select(how["blocks"], how["timesteps"])
 
 
-def location(root, plan: dict) -> Path:
-    """The folder under `root` for the features of a recipe."""
-    return _home(root, plan) / _key({name: plan[name] for name in ("blocks", "timesteps")})
-
-
-def _home(root, plan):
-    return Path(root) / f"{plan['backbone']}-{plan['dataset']}-{plan['split']}-{_key(_identity(plan))}"
-
-
 def _covering(root, plan):
     """The view of a complete cache of this recipe that has all its points, or None."""
-    for path in sorted(_home(root, plan).glob(f"*/{plan['split']}.h5")):
+    for path in sorted(home(root, plan).glob(f"*/{plan['split']}.h5")):
         held = cache.attributes(path)["provenance"]
         covers = all(set(plan[name]) <= set(held[name]) for name in ("blocks", "timesteps"))
         if covers and not cache.missing(path):
             return path
     return None
-
-
-def _identity(plan):
-    """What has to agree for a cache to serve: all but the points, of which it may hold more."""
-    return {name: value for name, value in plan.items() if name not in ("blocks", "timesteps")}
-
-
-def _key(content):
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -251,7 +164,7 @@ class _Run:
             with only_writer(path):
                 self._write(path, rows)
         found = cache.attributes(path)
-        cache.check_provenance(path, self.plan, found["provenance"])
+        layout.check_provenance(path, self.plan, found["provenance"])
         return found["skipped"]
 
     def _write(self, path: Path, rows: range):
@@ -341,13 +254,6 @@ def _pool(tokens, mask):
 def _joined(parts):
     """Batches as one tensor; None where no batch has any."""
     return None if parts[0] is None else torch.cat(parts)
-
-
-def _rising(name, values, check):
-    values = sorted({check(value) for value in values})
-    if not values:
-        raise ValueError(f"no {name} were asked for; name at least one")
-    return values
 
 
 def _share(shard: str, count: int) -> slice:

@@ -25,76 +25,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from difffeat.base.progress import bar
 from difffeat.base.threads import on_threads
-from difffeat.probing.probe import (
-    CACHE,
-    LINKS,
-    LINKS_,
-    WORKING_SET,
-    chunks,
-    descend,
-    first_linear,
-    one_hot,
-    packed,
-    standardise,
-    steps_of,
-)
+from difffeat.probing.descent import descend, packed
+from difffeat.probing.heads import HEADS, PRODUCTS, first_weights, logits_of
+from difffeat.probing.probe import CACHE, LINKS, LINKS_, WORKING_SET, chunks, one_hot, standardise, steps_of
 
 BATCH = 128  # samples scored at a time, and the paper's training batch
-
-
-def _concat(weights, image, text):
-    """Concat(h_img / |h_img|, h_txt / |h_txt|)"""
-    return torch.cat([normalize(image, dim=-1), normalize(text, dim=-1)], dim=-1)
-
-
-def _linear_concat(weights, image, text):
-    """Concat(W_img h_img, W_txt h_txt)"""
-    return torch.cat([image @ weights["image"], text @ weights["text"]], dim=-1)
-
-
-def _addition(weights, image, text):
-    """W_img h_img + W_txt h_txt"""
-    return image @ weights["image"] + text @ weights["text"]
-
-
-def _cross_attention(weights, image, text):
-    """softmax((W_Q h_img)(W_K h_txt)^T / sqrt(d_k)) W_V h_txt, each modality one token: a (1, A) row."""
-    query, key, value = (image @ weights["query"], text @ weights["key"], text @ weights["value"])
-    attention = attend(query.unsqueeze(-2), key.unsqueeze(-2), query.shape[-1])  # (P, B, 1, 1)
-    return (attention @ value.unsqueeze(-2)).squeeze(-2)
-
-
-def _channel_attention(weights, image, text):
-    """softmax((W_Q h_img)(W_K h_txt)^T / sqrt(d_k)) W_V h_txt, each modality an (A, 1) column."""
-    query, key, value = (image @ weights["query"], text @ weights["key"], text @ weights["value"])
-    # Products of a column and a row, (P, B, A, A): as broadcasts, half the time of so many small matmuls.
-    attention = torch.softmax((query / query.shape[-1] ** 0.5).unsqueeze(-1) * key.unsqueeze(-2), dim=-1)
-    return (attention * value.unsqueeze(-2)).sum(dim=-1)
-
-
-def attend(query, key, d_k):
-    """softmax(Q K^T / sqrt(d_k)), over the keys."""
-    return torch.softmax(query @ key.mT / d_k**0.5, dim=-1)
-
-
-_ADDED = {"image": "image", "text": "text"}
-_ATTENDED = {"query": "image", "key": "text", "value": "text"}
-# head -> how it joins (P, B, Di) and (P, B, Dt), and its projections with the modality that each reads
-HEADS = {
-    "concat": (_concat, {}),
-    "linear_concat": (_linear_concat, _ADDED),
-    "addition": (_addition, _ADDED),
-    "cross_attention": (_cross_attention, _ATTENDED),
-    "channel_attention": (_channel_attention, _ATTENDED),
-}
-# Heads that are linear in the features, or in the normalised ones: the modalities that reach the classifier
-# with the projection of each, if any, and whether the classifier has rows of its own for each.
-PRODUCTS = {
-    "concat": ({"image": None, "text": None}, True),
-    "linear_concat": ({"image": "image", "text": "text"}, True),
-    "addition": ({"image": "image", "text": "text"}, False),
-    "cross_attention": ({"text": "value"}, False),
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +78,7 @@ class Fused:
             inputs.append(x.sub_(mean).div_(std).split(BATCH, dim=1))
         _same_samples("image", len(image), "text", len(text))
         weights = {name: weight[None].to(x.device) for name, weight in self.weights.items()}
-        logits = [_logits(self.head, weights, *batch) for batch in zip(*inputs, strict=True)]
+        logits = [logits_of(self.head, weights, *batch) for batch in zip(*inputs, strict=True)]
         return LINKS[self.loss](torch.cat(logits, dim=1).mT)[0].T.cpu().numpy()
 
 
@@ -255,7 +190,7 @@ def _moments(scaling, pair):
 def _fit_group(head, features, target, pairs, d_align, loss, seed, shown, how):
     """(weights, losses (epochs,)) of each of some pairs, trained in one go."""
     generator = torch.Generator().manual_seed(seed)
-    first = _first_weights(head, features, len(target), d_align, generator)
+    first = first_weights(head, features, len(target), d_align, generator)
     repeated = [values.repeat(len(pairs), 1, 1) for values in first.values()]
     flat, views = packed(repeated, target.device)
     weights = dict(zip(first, views, strict=True))
@@ -318,7 +253,7 @@ def _autograd_gradients(head, weights, loss, widths):
         values.requires_grad_()
 
     def step(inputs, target):
-        logits = _logits(head, weights, inputs["image"], inputs["text"]).mT  # (P, K, B)
+        logits = logits_of(head, weights, inputs["image"], inputs["text"]).mT  # (P, K, B)
         values = _losses(logits, target, loss)
         values.sum().div(
             _averaged_over(target, loss)
@@ -369,29 +304,12 @@ def _averaged_over(target, loss):
     return target.shape[1] * _labels(target, loss)
 
 
-def _logits(head, weights, image, text):
-    """Classifier of the joined features, (P, B, K)."""
-    join, _ = HEADS[head]
-    return torch.baddbmm(weights["bias"], join(weights, image, text), weights["classifier"])
-
-
 def _losses(logits, target, loss):
     """Summed loss of each pair, (P,), from logits (P, K, B) and targets (K, B)."""
     target = target.expand_as(logits)
     if loss == "bce":
         return binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=(1, 2))
     return cross_entropy(logits, target, reduction="none").sum(dim=1)  # classes lie along the second axis
-
-
-def _first_weights(head, features, labels, d_align, generator):
-    """The first weights of every pair, as `torch.nn.Linear` draws them."""
-    join, projections = HEADS[head]
-    weights = {}
-    for name, modality in projections.items():
-        weights[name] = first_linear(features[modality].shape[2], d_align, generator)[0].T  # (D, A)
-    widths = (torch.zeros(1, features[modality].shape[2]) for modality in ("image", "text"))
-    classifier, bias = first_linear(join(weights, *widths).shape[1], labels, generator)
-    return weights | {"classifier": classifier.T, "bias": bias.T}  # (J, K), (1, K)
 
 
 def _pairs_together(head, features, d_align, batch_size):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from difffeat.base.remember import remembered
-from difffeat.features import cache, extract
+from difffeat.features import cache, extract, layout, recipe
 from difffeat.probing import measures, probe, stats
 
 CODE = tuple(
@@ -140,7 +140,7 @@ def fill(
     for seed in seeds:
         for part, split in splits.items():
             what = dict(blocks=blocks, timesteps=timesteps, seed=seed, **how)
-            folder = extract.location(root, extract.recipe(split, backbone, **what))
+            folder = recipe.location(root, recipe.recipe(split, backbone, **what))
             sizes = dict(batch_size=batch_size, shard_size=shard_size)
             extract.extract(split, backbone, folder=folder, shard=shard, **sizes, **what)
             made = sorted((folder / split.name).glob("*.h5"))
@@ -152,7 +152,7 @@ def fill(
                     "shards": len(made),
                     "of": -(-len(split) // shard_size),
                     "MB": round(sum(path.stat().st_size for path in made) / 1e6),
-                    "verified": _verified(cache.view_path(folder, split.name)),
+                    "verified": _verified(layout.view_path(folder, split.name)),
                 }
             )
     return pd.DataFrame(rows)

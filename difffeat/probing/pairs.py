@@ -52,7 +52,7 @@ class Pairs:
     splits : dict of "train", "val", "test" to Split
     images, texts : sequences of dicts of the same parts to cache.Features, one for each noise seed, of the
         same samples in the same order; a modality with one seed goes with every seed of the other
-    head : name in fusion.HEADS
+    head : name in heads.HEADS
     resamples : int, bootstrap resamples of the test images, R
     train : int, how many of the training samples the heads see, the first of them; by default all
     root : path, optional, where the caches of features are: what was measured is kept beside them, and read

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from difffeat.base.progress import bar
 from difffeat.base.threads import on_threads
+from difffeat.probing.descent import descend, first_linear, packed
 from difffeat.probing.metrics import check_labels, check_one_class
 
 # An array is taken so many bytes of features at a time: a copy of that size is standardised, and memory stays
@@ -222,81 +220,6 @@ def _fit_group(features, target, loss, seed, shown, how):
     return weight.cpu(), bias.cpu()
 
 
-def packed(tensors, device):
-    """Copies of tensors as views of one flat Tensor, so that the optimiser's step is one pass over it.
-
-    Returns
-    -------
-    flat : Tensor with a gradient
-    views : list of Tensors of the given shapes, each with its part of that gradient
-    """
-    sizes = [values.numel() for values in tensors]
-    flat = torch.cat([values.flatten() for values in tensors]).to(device)
-    flat.grad = torch.zeros_like(flat)
-    views = [part.view_as(values) for part, values in zip(flat.split(sizes), tensors, strict=True)]
-    for view, part in zip(views, flat.grad.split(sizes), strict=True):
-        view.grad = part.view_as(view)
-    return flat, views
-
-
-def descend(flat, backward, *, n, generator, steps, batch_size, lr, weight_decay=0.0, shown=None):
-    """Adam with the learning rate on a half cosine from lr to 0 over all steps; the last short batch is kept.
-
-    Parameters
-    ----------
-    flat : Tensor of all parameters, changed in place, with its gradient; see `packed`
-    backward : callable taking the rows of a batch, an int Tensor (B,); fills the gradient
-    n : int, samples
-    generator : torch.Generator on the CPU, orders the samples anew in each epoch
-    steps, batch_size, lr, weight_decay
-        As in `fit_grid`.
-    shown : callable taking how many steps were done since the last call, optional
-    """
-    if lr <= 0 or weight_decay < 0:
-        raise ValueError(f"lr must be positive and weight_decay not negative, got {lr} and {weight_decay}")
-    adam, step = _adam(flat, weight_decay), 0
-    while step < steps:
-        batches = torch.randperm(n, generator=generator).to(flat.device).split(batch_size)[: steps - step]
-        for rows in batches:
-            backward(rows)
-            adam(lr * (1 + math.cos(math.pi * step / steps)) / 2)
-            step += 1
-        if shown is not None:
-            shown(len(batches))
-
-
-def _adam(flat, weight_decay, beta=0.9, beta2=0.999, eps=1e-8):
-    """One step of Adam on a flat Tensor, a callable of the learning rate.
-
-    As torch.optim.Adam, whose step takes longer than the gradient of a small probe. The bias corrections of
-    both moments are folded into the learning rate and eps.
-    """
-    gradient, mean, square = flat.grad, torch.zeros_like(flat), torch.zeros_like(flat)
-    spread, taken = torch.empty_like(flat), 0
-
-    def step(lr):
-        nonlocal taken
-        taken += 1
-        if weight_decay:
-            gradient.add_(flat, alpha=weight_decay)
-        mean.lerp_(gradient, 1 - beta)
-        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        corrected = (1 - beta2**taken) ** 0.5
-        torch.sqrt(square, out=spread).add_(eps * corrected)
-        flat.addcdiv_(mean, spread, value=-lr * corrected / (1 - beta**taken))
-
-    return step
-
-
-def first_linear(inputs, outputs, generator):
-    """Weight (outputs, inputs) and bias (outputs, 1), drawn as `torch.nn.Linear` draws them."""
-    bound = inputs**-0.5
-    return (
-        torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator),
-        torch.empty(outputs, 1).uniform_(-bound, bound, generator=generator),
-    )
-
-
 def chunks(features, name="features"):
     """Our own float32 copies of features, as checked Tensors (P_chunk, N, D)."""
     parts = features
@@ -362,65 +285,3 @@ def one_hot(labels, loss):
             f"{classes.dtype} of shape {classes.shape}"
         )
     return torch.from_numpy(np.eye(classes.max() + 1, dtype=np.float32)[:, classes])
-
-
-class LinearProbe(ClassifierMixin, BaseEstimator):
-    """The paper's linear probe as a scikit-learn classifier, for many labels or for one class per sample.
-
-    Parameters
-    ----------
-    steps, epochs, batch_size, lr, weight_decay, scale, seed
-        As in `fit_grid`.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (K,); the classes, or the numbers of the labels
-    n_features_in_ : int
-    probes_ : Probes, with P = 1
-
-    Examples
-    --------
-    >>> probe = LinearProbe().fit(train_features, train_labels)  # (N, D), (N, K)  # doctest: +SKIP
-    >>> probe.predict_proba(test_features)  # (M, K)  # doctest: +SKIP
-    """
-
-    def __init__(
-        self, steps=None, epochs=None, batch_size=128, lr=1e-3, weight_decay=0.0, scale="standard", seed=0
-    ):
-        self.steps = steps
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.scale = scale
-        self.seed = seed
-
-    def fit(self, X, y):
-        """Train on features X (N, D) and labels y (N, K), 0 or 1, or classes y (N,)."""
-        X, y = validate_data(self, X, y, multi_output=True, dtype=np.float32)
-        check_classification_targets(y)
-        self.multilabel_ = type_of_target(y) == "multilabel-indicator"
-        if self.multilabel_:
-            self.classes_ = np.arange(y.shape[1])
-        else:
-            self.classes_, y = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-        self.probes_ = fit_grid(X[None], y, loss="bce" if self.multilabel_ else "ce", **self.get_params())
-        return self
-
-    def predict_proba(self, X):
-        """Probabilities (M, K): of each label, or of each class."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        return self.probes_.scores(X[None])[0]
-
-    def predict(self, X):
-        """Labels (M, K) with probability at least 0.5, or the most probable class (M,)."""
-        probabilities = self.predict_proba(X)
-        if self.multilabel_:
-            return (probabilities >= 0.5).astype(int)
-        return self.classes_[probabilities.argmax(axis=1)]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

@@ -1,0 +1,88 @@
+"""Names and points of the files of a cache, and whether they fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from difffeat.features.hdf5 import reading
+from difffeat.features.sealed import AGAIN, CacheError
+
+
+def check_provenance(path, expected: Mapping, found: Mapping) -> None:
+    """Compare field by field.
+
+    Raises
+    ------
+    CacheError
+        Naming each field of `expected` that differs, with both values.
+    """
+    differing = [field for field in expected if expected[field] != found.get(field)]
+    if differing:
+        lines = [
+            f"  {field}: expected {expected[field]!r}, found {found.get(field)!r}" for field in differing
+        ]
+        way_out = "use another folder, or delete that file and run again"
+        raise CacheError("\n".join([f"{path} is of another run:", *lines, way_out]))
+
+
+def shard_path(folder, split_name: str, lo: int, hi: int) -> Path:
+    """Where the shard of the samples [lo, hi) of a split is kept."""
+    return Path(folder) / split_name / f"{lo:08d}-{hi:08d}.h5"
+
+
+def view_path(folder, split_name: str) -> Path:
+    """Where the view over all shards of a split is kept."""
+    return Path(folder) / f"{split_name}.h5"
+
+
+def check_points_of(files, provenance):
+    """Every file must hold every point, for all its samples, as wide as the others."""
+    names = point_names(provenance)
+    width = (files[0].shape(names[0]) or (0, 0))[1]
+    for file in files:
+        rows = file.shape("index")[0]
+        for name in names:
+            if file.shape(name) != (rows, width):
+                raise CacheError(f"{file.path} has no {name} of {rows} rows and {width} columns; {AGAIN}")
+
+
+def check_cover(path, shards, samples):
+    """The slices in the shards' names must meet end to end, from 0 to `samples`."""
+    reached = 0
+    for shard in shards:
+        lo, hi = map(int, shard.stem.split("-"))
+        if lo != reached:
+            raise CacheError(
+                f"cannot write {path}: shards reach sample {reached}, the next is {shard.name}; "
+                f"extract what is missing, or delete the shards of another shard_size"
+            )
+        reached = hi
+    if reached != samples:
+        raise CacheError(
+            f"cannot write {path}: shards reach sample {reached} of {samples}; extract the others first"
+        )
+
+
+def point_name(block, timestep):
+    return f"b{block:02d}/t{timestep:04d}"
+
+
+def point_names(provenance):
+    return [
+        point_name(block, timestep) for timestep in provenance["timesteps"] for block in provenance["blocks"]
+    ]
+
+
+def listed(values):
+    return ", ".join(map(str, values))
+
+
+def header(shard: Path):
+    """(seal, sample ids) of a shard, all of it checked but its features."""
+    with reading(shard) as (stream, file):
+        file.check_frame(stream)
+        written = file.contents.get("file", shard.name)
+        if written != shard.name:
+            raise CacheError(f"{shard} was written as {written}: give it that name again, or {AGAIN}")
+        return file, file.ids(stream)

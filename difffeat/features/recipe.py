@@ -1,0 +1,105 @@
+"""What decides features, and where those of a recipe are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from difffeat.features import cache, schedule
+from difffeat.features.datasets import Split
+
+POOLINGS = ("mean", "real", "unpadded")
+
+# Counts what the code makes of the same inputs and models, from decoding a picture to averaging tokens. A
+# test holds it to recorded features: where they change this must, so that caches of before do not serve.
+VERSION = 1
+
+
+def recipe(
+    split: Split,
+    backbone,
+    *,
+    blocks: Sequence[int],
+    timesteps: Sequence[int],
+    noising: str = "random",
+    seed: int = 0,
+    pooling: str = "mean",
+    condition: int | None = None,
+) -> dict:
+    """What decides the features; shards carry it as their provenance.
+
+    Parameters
+    ----------
+    split, backbone : what is fed to what
+    blocks : ints from 0 (the embedding) to the backbone's depth
+    timesteps : ints in [0, 1000), larger is noisier
+    noising : "random", "mean" or "ddim", see `schedule.noised`
+    seed : int, of the noise; it is drawn per sample from (seed, id) and the same at all timesteps
+    pooling : "mean" over all tokens; for text also "real", over those that are not padding, and "unpadded",
+        the same of a model that is not shown the padding, as if each text ran alone at its own length.
+        The paper averages over tokens and does not speak of padding; its text model has no mask.
+    condition : int, the timestep the model is told if it is not the one of the noise
+
+    Returns
+    -------
+    dict that JSON can hold
+
+    Raises
+    ------
+    ValueError
+        If a block, a timestep or an option is out of range or unknown; the message gives those there are.
+    """
+    for name, value, known in (("pooling", pooling, POOLINGS), ("noising", noising, schedule.NOISINGS)):
+        if value not in known:
+            raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
+    if pooling != "mean" and backbone.modality != "text":
+        raise ValueError(f"pooling {pooling!r} leaves out padding, which only text has; use 'mean'")
+    if pooling == "unpadded" and noising == "ddim":
+        raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
+    if backbone.sha256 == "none":
+        raise ValueError(
+            "the backbone has no hash of its weights: features of others could pass for its own; set `sha256`"
+        )
+    return {
+        "schema": cache.SCHEMA,
+        "version": VERSION,
+        "backbone": backbone.name,
+        "backbone_sha256": backbone.sha256,
+        "dataset": split.dataset,
+        "split": split.name,
+        "samples": len(split),
+        "inputs": split.input_digest(backbone.modality),
+        "blocks": _rising("blocks", blocks, backbone.check_block),
+        "timesteps": _rising("timesteps", timesteps, schedule.check_timestep),
+        "noising": noising,
+        "seed": seed if noising == "random" else None,  # the others draw nothing
+        "pooling": pooling,
+        "condition": None if condition is None else schedule.check_timestep(condition),
+    }
+
+
+def location(root, plan: dict) -> Path:
+    """The folder under `root` for the features of a recipe."""
+    return home(root, plan) / _key({name: plan[name] for name in ("blocks", "timesteps")})
+
+
+def home(root, plan):
+    return Path(root) / f"{plan['backbone']}-{plan['dataset']}-{plan['split']}-{_key(identity(plan))}"
+
+
+def identity(plan):
+    """What has to agree for a cache to serve: all but the points, of which it may hold more."""
+    return {name: value for name, value in plan.items() if name not in ("blocks", "timesteps")}
+
+
+def _key(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _rising(name, values, check):
+    values = sorted({check(value) for value in values})
+    if not values:
+        raise ValueError(f"no {name} were asked for; name at least one")
+    return values
