@@ -23,6 +23,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 import data_prep
+from difffeat.base.files import cache_root
 from difffeat.features.datasets import BrokenImage, BrokenSplit
 
 OUTCOMES = ("right", "clear error", "refused", "raw error", "silently wrong")
@@ -509,7 +511,7 @@ def prepared(choose, folder):
     """Prepared files with bytes that are other, gone, or all gone: they are made again."""
     settings = coco(folder)
     data_prep.splits(settings)
-    path = choose.choice(sorted((folder / "prepared").glob("*/*.json")))
+    path = choose.choice(sorted((cache_root() / "prepared").glob("*/*.json")))
     whole = path.read_bytes()
     place = choose.randrange(len(whole))
     flipped = bytes([whole[place] ^ choose.randrange(1, 256)])
@@ -610,11 +612,25 @@ KINDS = (coco_fields, coco_ids, json_bytes, regions, table_text, table_labels, t
 KINDS += (pictures, no_pictures, prepared, layouts)
 
 
+@contextmanager
+def cache_of_its_own():
+    """What is prepared meanwhile lies in a folder that is empty before and gone after."""
+    before = os.environ.get("DIFFFEAT_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DIFFFEAT_CACHE"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("DIFFFEAT_CACHE")
+            if before is not None:
+                os.environ["DIFFFEAT_CACHE"] = before
+
+
 def tried(kind, each, seed, show=False):
     """How often each outcome came, of `each` inputs of a kind."""
     counts = Counter()
     for number in range(each):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, cache_of_its_own():
             came, what = outcome(kind(random.Random(f"{kind.__name__} {seed} {number}"), Path(folder)))
         counts[came] += 1
         if show and came not in OUTCOMES[:2]:

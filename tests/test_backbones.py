@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from data_prep.training.shared import classifier as train_classifier
+from data_prep.training import classifier as train_classifier
 from difffeat import backbones
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.latents import PatchPCA, pixels
@@ -457,7 +457,7 @@ def test_weights_that_are_not_the_models_are_named(shipped, change, message, tra
     key, value = list(saved.state_dict().items())[-1]
     rewrite(folder, {key: change(value)})
     message = message.format(name=re.escape(key), shape=re.escape(str(tuple(value.shape))))
-    with pytest.raises(ValueError, match=rf"model\.safetensors:? {message}.*python -m data_prep\.train_"):
+    with pytest.raises(ValueError, match=rf"model\.safetensors:? {message}.*python -m data_prep\.training\."):
         backbones.load(name, trained, folder=folder)
 
 

@@ -27,7 +27,7 @@ from urllib3 import HTTPResponse
 
 from data_prep.fetch import __main__, fetch, room, sources
 from data_prep.fetch.download import CHUNK, _ask, _Pace, _Session, download
-from data_prep.fetch.part import _Part
+from data_prep.fetch.part import Part
 from data_prep.fetch.sources import File, Source
 from data_prep.fetch.unpack import unpack
 from difffeat.base.files import downloads
@@ -304,7 +304,7 @@ class Elsewhere(HTTPAdapter):
 @pytest.mark.parametrize("way", ["", "HTTP://127.0.0.1:{port}/big.bin"])
 def test_a_redirect_away_from_encryption_is_not_followed(server, tmp_path, way):
     target = way.format(port=server.server_port) or f"{server.base}/big.bin"
-    session, part = _Session(), _Part(tmp_path / "big.bin", "https://a/x")
+    session, part = _Session(), Part(tmp_path / "big.bin", "https://a/x")
     session.mount("https://", Elsewhere(target))
     with pytest.raises(
         ConnectionError, match="https://a/x leads to (http|HTTP)://.*, which is not encrypted"
@@ -337,12 +337,12 @@ def test_the_body_of_a_redirect_is_not_read(server, get, monkeypatch):
 @pytest.mark.parametrize("extra", [CHUNK, 400 * CHUNK])
 def test_not_a_byte_more_than_documented_is_written(server, get, tmp_path, monkeypatch, extra):
     server.length, server.more = False, extra
-    largest, append = [], _Part.append
+    largest, append = [], Part.append
 
     def watched(self, chunks):
         append(self, (largest.append(self.size) or chunk for chunk in chunks))
 
-    monkeypatch.setattr(_Part, "append", watched)
+    monkeypatch.setattr(Part, "append", watched)
     with pytest.raises(
         ValueError, match=rf"big.bin sends more than {len(BODY)} bytes, all that the file has"
     ):
@@ -502,7 +502,7 @@ def test_a_part_that_is_a_link_is_not_written_through(get, tmp_path, link):
 def test_a_part_that_becomes_a_link_is_not_followed(server, tmp_path):
     victim = tmp_path / "victim.txt"
     victim.write_bytes(b"mine")
-    made = _Part(tmp_path / "big.bin", f"{server.base}/big.bin")
+    made = Part(tmp_path / "big.bin", f"{server.base}/big.bin")
     part(tmp_path).symlink_to(victim)
     with pytest.raises(OSError, match=r"\.big\.bin\.part is a link, which is not followed: remove it"):
         made.append([b"theirs"])

@@ -11,9 +11,9 @@ import time
 import pytest
 import torch
 
+from data_prep.training import dit as train_dit
+from data_prep.training import plaid as train_plaid
 from data_prep.training.shared import Log, card_options, learning_rate, load_checkpoint, save_checkpoint
-from data_prep.training.shared import dit as train_dit
-from data_prep.training.shared import plaid as train_plaid
 from difffeat.backbones import weights_folder
 
 TINY = "--images 64 --channels 6 --width 16 --depth 2 --heads 2 --batch 8".split()

@@ -13,13 +13,13 @@ import time
 import pytest
 import tiny
 import torch
-from data_prep.training.shared.variational import Terms, loss_terms, prior_term, token_weights, training_step
 from torch.distributions import Categorical, Normal, kl_divergence
 
 from data_prep.scenes.language import captions
 from data_prep.scenes.world import CATEGORIES
+from data_prep.training import plaid as train_plaid
 from data_prep.training.shared import MALLOC
-from data_prep.training.shared import plaid as train_plaid
+from data_prep.training.variational import Terms, loss_terms, prior_term, token_weights, training_step
 from difffeat import backbones
 
 TINY = (

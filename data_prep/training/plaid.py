@@ -31,7 +31,7 @@ from data_prep.training.shared import (
     save_checkpoint,
     write_weights,
 )
-from data_prep.training.shared.variational import (
+from data_prep.training.variational import (
     AT_ZERO,
     Terms,
     loss_terms,
