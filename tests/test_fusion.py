@@ -174,7 +174,7 @@ def test_losses_of_an_epoch_that_is_cut_short_are_of_the_samples_it_reached(data
     fused = fit(head, images[0], texts[0], labels, steps=steps, **still)
     generator = torch.Generator().manual_seed(0)
     shapes = {"image": torch.from_numpy(images), "text": torch.from_numpy(texts)}
-    heads._first_weights(head, shapes, 4, 6, generator)  # it draws before the samples are ordered
+    heads.first_weights(head, shapes, 4, 6, generator)  # it draws before the samples are ordered
     scores = np.clip(fused.scores(images[0], texts[0]).astype(float), 1e-9, 1 - 1e-9)
     each = -np.where(labels, np.log(scores), np.log(1 - scores)).mean(axis=1)  # (N,)
     orders = [torch.randperm(100, generator=generator).split(32) for _ in range(3)]
