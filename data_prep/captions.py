@@ -3,7 +3,7 @@
 Letters: N samples, K labels. The defaults are the one recipe that matches the paper's Table 8, the lengths
 of 82,783 training captions. The paper leaves much of it open, and its own example (Appendix A) lists two of
 twelve labels, so every choice is a parameter. Which of an image's captions is enhanced is a choice of the
-reader (`caption` of `data_prep.coco.read`).
+reader (`caption` of `data_prep.readers.coco.read`).
 """
 
 import re

@@ -55,7 +55,7 @@ def read(tmp_path, content):
             "images": tmp_path / "part",
             "name": "train",
         } | options
-        return coco.read(tmp_path / "instances.json", **options)
+        return coco.read_part(tmp_path / "instances.json", **options)
 
     return write_and_read
 
@@ -280,7 +280,7 @@ def test_the_reader_of_coco_reads_scenes_and_holds_out_a_validation_part(scenes)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"reader": "imagenet"}, "reader 'imagenet'; known: scenes, coco"),
+        ({"reader": "imagenet"}, "reader 'imagenet'; known: ag_news, .*coco"),
         ({}, "reader None; known"),
         ({"reader": "scenes", "sede": 1}, "does not take sede; it takes folder, seed, counts"),
         ({"reader": "voc"}, "reader 'voc' needs the data settings folder"),
@@ -399,7 +399,7 @@ def test_real_coco_images_and_captions(tmp_path):
     body = {"images": images, "annotations": instances, "categories": categories}
     (tmp_path / "instances.json").write_text(json.dumps(body))
     (tmp_path / "captions.json").write_text(json.dumps({"annotations": captions}))
-    split = coco.read(tmp_path / "instances.json", tmp_path / "captions.json", tmp_path, name="test")
+    split = coco.read_part(tmp_path / "instances.json", tmp_path / "captions.json", tmp_path, name="test")
     assert split.image(1).size == (342, 256)
     assert [names[k] for k in np.flatnonzero(split.labels[1])] == [
         "person",

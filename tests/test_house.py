@@ -2,6 +2,8 @@
 
 import ast
 import graphlib
+import importlib
+import inspect
 import json
 import re
 import runpy
@@ -17,6 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import data_prep
+from data_prep import sets
 from difffeat import pages, profiles
 from difffeat.base import cells
 from difffeat.profiles import ROOT
@@ -222,6 +225,18 @@ def test_a_parameter_means_one_thing_on_all_pages():
             kinds[node.targets[0].id][type(default).__name__, *sorted(items)].append(path.stem)
     clashes = {name: dict(found) for name, found in kinds.items() if len(found) > 1}
     assert not clashes
+
+
+@pytest.mark.parametrize("name", sets.known())
+def test_readers_have_one_interface(name):
+    """`sources` and `gives` take all settings of `read`, whose docstring says what each is."""
+    reader = importlib.import_module(f"data_prep.readers.{name}")
+    settings = list(inspect.signature(reader.read).parameters)
+    assert settings[0] == "folder" and all(setting in reader.read.__doc__ for setting in settings)
+    for function in (reader.sources, reader.gives):
+        takes = inspect.signature(function).parameters
+        open_to_all = any(taken.kind is taken.VAR_KEYWORD for taken in takes.values())
+        assert open_to_all or set(settings) <= {"folder", *takes}
 
 
 @pytest.mark.parametrize("name", sorted(set(profiles.known()) - {"coco-lists"}))

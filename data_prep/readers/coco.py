@@ -1,19 +1,101 @@
-"""Reader of COCO's format: `instances_*.json`, `captions_*.json` and a folder of images become a `Split`.
+"""Reader of COCO's format: COCO itself and anything written like it, `data_prep.scenes` for one.
 
-Reads COCO itself and anything written like it, `data_prep.scenes` for one.
+Layout:
+
+    annotations/instances_<part>.json    images, categories, annotations: image_id and category_id
+    annotations/captions_<part>.json     annotations: image_id and caption
+    <part>/                              the images that the first of them lists
 """
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
+from data_prep.kept import PARTS
+from data_prep.readers.reading import check_count, check_parts, modalities, with_val
 from difffeat.base.checked import FILE, INTEGER, LABEL, TEXT, json_object, rows, shown, unique
 from difffeat.features.datasets import Split
 from difffeat.features.prepared import multi_hot
 
 COUNTS = {"train2014": 82783, "val2014": 40504}  # published, images without any instance among them
 
+PUBLISHED = {"train": "train2014", "test": "val2014"}  # the parts as COCO names them
 
-def read(instances, captions=None, images=None, *, name, dataset="coco", caption=0, unlabelled=True) -> Split:
+gives = modalities  # by the settings `images` and `captions`
+
+
+def sources(folder, *, parts=None, captions=True, **_) -> list[Path]:
+    """The annotation files that the parts are read from."""
+    parts = parts or PUBLISHED
+    check_parts(parts)
+    files = [file for stem in parts.values() for file in _annotations(Path(folder), stem)[: 1 + captions]]
+    for file in files:
+        if not file.exists():
+            raise FileNotFoundError(f"{file} does not exist; check the data settings `folder` and `parts`")
+    return files
+
+
+def read(
+    folder,
+    *,
+    dataset="coco",
+    parts=None,
+    validation=5000,
+    caption=0,
+    unlabelled=True,
+    images=True,
+    captions=True,
+    check_counts=True,
+    renumber=False,
+) -> dict[str, Split]:
+    """Train, val and test of a folder in COCO's layout.
+
+    Parameters
+    ----------
+    folder : path of the folder that holds `annotations` and the images
+    dataset : str, the data set's name
+    parts : dict of "train", "test" and perhaps "val" to the names of the parts there; by default COCO's own,
+        train2014 and val2014
+    validation : int, images of train held out for val where no part is named for it
+    caption, unlabelled : as in `read_part`
+    images : bool; without them labels and captions alone are read
+    captions : bool; without them labels and images alone
+    check_counts : bool, whether train2014 and val2014 must have as many images as were published
+    renumber : bool, replace ids by places, counted through train, val and test: for parts that each start
+        from the same id
+
+    Returns
+    -------
+    dict of "train", "val", "test" to Split
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_part`; also if a part has another number of images than was published.
+    """
+    parts, read, first = parts or PUBLISHED, {}, 0
+    check_parts(parts)
+    for part, stem in parts.items():
+        instances, told = _annotations(Path(folder), stem)
+        pictures = Path(folder) / stem if images else None
+        how = {"name": part, "dataset": dataset, "caption": caption, "unlabelled": unlabelled}
+        read[part] = read_part(instances, told if captions else None, pictures, **how)
+        if check_counts and unlabelled and stem in COUNTS:
+            check_count(instances, len(read[part]), COUNTS[stem], "images")
+    for part in PARTS if renumber else ():
+        if part in read:
+            read[part] = replace(read[part], ids=range(first, first + len(read[part])))
+            first += len(read[part])
+    return with_val(read, validation)
+
+
+def _annotations(folder, stem):
+    return [folder / "annotations" / f"{kind}_{stem}.json" for kind in ("instances", "captions")]
+
+
+def read_part(
+    instances, captions=None, images=None, *, name, dataset="coco", caption=0, unlabelled=True
+) -> Split:
     """Read one part of a data set.
 
     A label applies to an image that has at least one instance of its category, crowds among them, as in

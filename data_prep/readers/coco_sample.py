@@ -16,15 +16,46 @@ import tempfile
 from pathlib import Path
 
 from data_prep.fetch.unpack import unpack
-from data_prep.readers.reading import listed, number, text_lines, there
+from data_prep.kept import key_of, make_once, or_again
+from data_prep.readers import coco
+from data_prep.readers.reading import listed, modalities, number, text_lines, there
 from difffeat.base.checked import shown
-from difffeat.base.files import write_whole
+from difffeat.base.files import cache_root, write_whole
+from difffeat.features.datasets import Split
 
+MAKES_IMAGES = True
 # Images of each part, in the order of the index; None takes the rest.
 PARTS = {"train": 900, "val": 200, "test": None}
 
+gives = modalities
+
 
 def sources(folder) -> list[Path]:
+    """The annotations of the sample in COCO's layout; written with their pictures on the first call."""
+    written = _home(folder)
+    instances = [written / "annotations" / f"instances_{part}.json" for part in PARTS]
+    make_once(instances, written, lambda: write(folder, written))
+    return coco.sources(written, parts={part: part for part in PARTS})
+
+
+def read(folder) -> dict[str, Split]:
+    """Train, val and test of the sample, as COCO is read; what is damaged of it is written again.
+
+    Parameters
+    ----------
+    folder : path of the folder that holds `coco_val2014_images` and `coco2014`
+    """
+    written, parts = _home(folder), {part: part for part in PARTS}
+    damages = (FileNotFoundError, ValueError)
+    return or_again(lambda: coco.read(written, parts=parts), written, lambda: write(folder, written), damages)
+
+
+def _home(folder):
+    """Where the sample is written."""
+    return cache_root() / "coco-sample" / key_of(PARTS, sources=_archives(folder))
+
+
+def _archives(folder) -> list[Path]:
     """The files that the sample is written from."""
     files = ("coco_val2014_images/images.tar", "coco_val2014_images/index.tsv", "coco2014/categories.txt")
     return [there(Path(folder) / name, "a file of the sample of MS-COCO") for name in files]
@@ -49,7 +80,7 @@ def write(folder, out):
     ValueError
         If a line of the index has not five cells of their kinds, or the archive is damaged or unsafe.
     """
-    (images, index, categories), out = sources(folder), Path(out)
+    (images, index, categories), out = _archives(folder), Path(out)
     names, rows = list(listed(categories)), _index(index)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as unpacked:

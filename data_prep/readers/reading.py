@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.kept import PARTS
 from difffeat.base.checked import shown, text_of
 from difffeat.features.datasets import Split
-
-PARTS = ("train", "val", "test")
 
 
 def modalities(*, images=True, captions=True, **_) -> set[str]:

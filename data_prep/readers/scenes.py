@@ -1,0 +1,76 @@
+"""Reader of the generated scenes: drawn on the first call, in COCO's layout, and read as COCO is."""
+
+from functools import partial
+from pathlib import Path
+
+from data_prep.kept import PARTS, make_once
+from data_prep.readers import coco
+from data_prep.scenes import COUNTS, VERSION, generate
+from difffeat.base.checked import json_object
+from difffeat.base.files import cache_root
+from difffeat.base.progress import shown
+from difffeat.features.datasets import Split
+
+MAKES_IMAGES = True
+OWN = {part: part for part in PARTS}
+
+
+def home() -> Path:
+    """Where they are drawn unless a folder is named."""
+    return cache_root() / "scenes" / "data"
+
+
+def gives(**_) -> set[str]:
+    """What a page can find in these data."""
+    return {"images", "captions", "scenes"}
+
+
+def sources(folder, *, seed=0, counts=None, workers=None, **_) -> list[Path]:
+    """The annotations; drawn with their pictures where they are not there."""
+    instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
+    draw = partial(generate, folder, seed=seed, counts=counts, workers=workers, progress=shown())
+    make_once(instances, folder, draw)
+    return coco.sources(folder, parts=OWN)
+
+
+def read(folder=None, *, seed=0, counts=None, workers=None, caption=0, unlabelled=True) -> dict[str, Split]:
+    """Train, val and test of the scenes.
+
+    Parameters
+    ----------
+    folder : path of the folder that holds them; by default one in the cache
+    seed : int, the data seed
+    counts : dict of part to number of images; by default `scenes.COUNTS`
+    workers : int, processes that draw
+    caption, unlabelled : as for `coco.read`
+
+    Returns
+    -------
+    dict of "train", "val", "test" to Split
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If its files are damaged, or are scenes of another seed, version or number; the message names the
+        folder, which may be deleted.
+    """
+    try:
+        splits = coco.read(folder, dataset="scenes", parts=OWN, caption=caption, unlabelled=unlabelled)
+        info = json_object(folder / "annotations" / "captions_test.json").get("info")
+    except (FileNotFoundError, ValueError) as error:
+        damage = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise damage(f"{error}; if its files are damaged, delete {folder}: they are drawn again") from error
+    info = info if isinstance(info, dict) else {}
+    for what, wanted in (("seed", seed), ("version", VERSION)):
+        if info.get(what) != wanted:
+            raise ValueError(
+                f"{folder} holds scenes of {what} {info.get(what)}, {wanted} is asked for: "
+                f"delete that folder to have them drawn again, or name another"
+            )
+    for part, count in (counts or COUNTS).items():
+        if len(splits[part]) != count:
+            raise ValueError(
+                f"{folder} holds {len(splits[part])} scenes for {part}, {count} are asked for: "
+                f"delete that folder to have them drawn again, or name another"
+            )
+    return splits

@@ -1,0 +1,131 @@
+"""The data sets there are: `splits(settings)` gives train, val and test of a profile.
+
+A reader is a module of `data_prep.readers` with three functions that take the same settings: `read` gives
+train, val and test, `sources` the files that they are read from, `gives` what a page can find in them. One
+that makes pictures itself says so with MAKES_IMAGES, one that has a folder of its own says where with `home`.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from functools import partial
+
+from data_prep import readers
+from data_prep.kept import prepared
+from data_prep.readers.reading import held_together
+from difffeat.base.files import ROOT
+from difffeat.features.datasets import Split
+
+
+def splits(settings) -> dict[str, Split]:
+    """Train, val and test of a data set; prepared on the first call, read from the prepared files after that.
+
+    Points of a grid are chosen on val, final numbers are read on test.
+
+    Parameters
+    ----------
+    settings : mapping, the `data` of a profile. `reader` names what reads the data: "scenes", "coco",
+        "voc", or any other module of `data_prep.readers` that has a `read`, which describes the other
+        settings. A relative `folder` starts at the project. Those of a page, `profiles.Data`, say what it
+        needs of the data as well.
+
+    Returns
+    -------
+    dict of "train", "val", "test" to Split
+
+    Raises
+    ------
+    ValueError
+        If the reader is unknown, does not take a setting or needs another (the message names those there
+        are), parts do not go together (see `held_together`), or the data have not what the page needs; the
+        message names the page, the need and the data set.
+    """
+    read, needs = _reader(settings), getattr(settings, "needs", ())
+    _refuse(settings, set(needs) - gives(settings))
+    read = held_together(read())
+    _refuse(settings, [need for need in needs if not _has(read, need)])
+    for part, least in getattr(settings, "sizes", {}).items():
+        if len(read[part]) < least:
+            raise ValueError(
+                f"{settings.page} takes {least} samples of {part}, data set {_named(settings)} has "
+                f"{len(read[part])}: set its parameter to fewer, or `samples` to 0, which takes all"
+            )
+    return read
+
+
+def gives(settings) -> set[str]:
+    """What a page can find in a data set, out of `profiles.NEEDS`, without reading anything.
+
+    Parameters
+    ----------
+    settings : mapping, as in `splits`
+
+    Raises
+    ------
+    ValueError
+        If the reader is unknown; the message names those there are.
+    """
+    options = {name: value for name, value in settings.items() if name != "reader"}
+    return _known(settings).gives(**options)
+
+
+def known() -> list[str]:
+    """Names of the readers there are."""
+    names = [module.name for module in pkgutil.iter_modules(readers.__path__)]
+    return [name for name in names if hasattr(_module(name), "sources")]
+
+
+def _module(name):
+    return importlib.import_module(f"{readers.__name__}.{name}")
+
+
+def _known(settings):
+    """The reader that these settings name."""
+    reader = settings.get("reader")
+    if reader not in known():
+        raise ValueError(f"the data settings have reader {reader!r}; known: {', '.join(known())}")
+    return _module(reader)
+
+
+def _refuse(settings, lacking):
+    """Refuse data that have not what a page needs."""
+    if lacking:
+        raise ValueError(
+            f"{settings.page} needs {' and '.join(sorted(lacking))}, which data set {_named(settings)} does "
+            f"not have; this page cannot be run on it"
+        )
+
+
+def _named(settings):
+    """A data set as its settings name it."""
+    reader = settings.get("reader")
+    return f"{settings.get('dataset', reader)} (reader {reader}, folder {settings.get('folder')})"
+
+
+def _has(read, need):
+    """Whether the samples of every part have what a page needs, as far as they show it."""
+    if need == "one class":
+        return all((split.labels.sum(axis=1) == 1).all() for split in read.values())
+    return all(getattr(split, need, True) for split in read.values())
+
+
+def _reader(settings):
+    """What reads train, val and test, once its settings are checked."""
+    module, options = _known(settings), dict(settings)
+    reader = options.pop("reader")
+    takes = inspect.signature(module.read).parameters
+    unknown = sorted(options.keys() - takes.keys())
+    if unknown:
+        raise ValueError(f"reader {reader!r} does not take {', '.join(unknown)}; it takes {', '.join(takes)}")
+    needed = [name for name, taken in takes.items() if taken.default is taken.empty and name not in options]
+    if needed:
+        raise ValueError(f"reader {reader!r} needs the data settings {', '.join(needed)}")
+    return partial(_read, reader, module, **options)
+
+
+def _read(reader, module, folder=None, **settings):
+    """The splits of a data set, prepared on the first call."""
+    folder = ROOT / folder if folder is not None else module.home()
+    damages = (FileNotFoundError,) if getattr(module, "MAKES_IMAGES", False) else ()
+    read = partial(module.read, folder, **settings)
+    return prepared(folder, [reader, settings], module.sources(folder, **settings), read, damages)
