@@ -83,7 +83,7 @@ def test_an_edit_counts_whatever_the_clock_says_and_a_touch_does_not(project):
     assert planned(project) == set()
 
     notebooks = project / "notebooks"
-    touched = [*notebooks.glob("*.ipynb"), *(project / "difffeat").glob("*.py"), project / "own.yaml"]
+    touched = [*notebooks.glob("*.ipynb"), *(project / "difffeat").rglob("*.py"), project / "own.yaml"]
     for path in [*touched, project / "book" / "intro.md", project / "workflow" / "compile_book.py"]:
         path.touch()
     assert planned(project) == set()
@@ -97,8 +97,14 @@ def test_an_edit_counts_whatever_the_clock_says_and_a_touch_does_not(project):
 
     for path, old, new, expected in (
         (cost, '"source": [', '"source": ["\\n", ', {"40_cost", "book"}),
-        (notebooks / "00_data.ipynb", '"source": [', '"source": ["\\n", ', every - {"40_cost"}),
-        (project / "difffeat" / "grid.py", '"""', '""" ', every),
+        (notebooks / "00_data.ipynb", '"source": [', '"source": ["\\n", ', {"00_data", "book"}),
+        (project / "difffeat" / "probing" / "grid.py", '"""', '""" ', every),
+        (
+            project / "difffeat" / "show" / "charts.py",
+            '"""',
+            '""" ',
+            {"00_data", "book"},
+        ),  # it alone has figures
         (project / "own.yaml", "data:", "shards: 1\ndata:", every),
     ):
         before = path.read_bytes()
@@ -109,7 +115,35 @@ def test_an_edit_counts_whatever_the_clock_says_and_a_touch_does_not(project):
 
     shutil.rmtree(project / "book" / "_build")
     (project / "build" / "notebooks" / "own" / "00_data.ipynb").unlink()
-    assert planned(project) == every - {"40_cost"}
+    assert planned(project) == {"00_data", "book"}
+
+
+def test_a_new_page_costs_a_notebook_and_a_line_of_contents(project):
+    """It runs and appears, in a book of which nothing else was changed."""
+    parameters = nbformat.v4.new_code_cell('profile = "scenes"\nsize = 3', metadata={"tags": ["parameters"]})
+    code = 'page = study.open(vars(), "41_new")\npage.record(Result("size", page.p.size, unit="count"))'
+    cells = [
+        nbformat.v4.new_markdown_cell("# A page that is new\n\nIt says its size."),
+        parameters,
+        nbformat.v4.new_code_cell(
+            f"from difffeat import study\nfrom difffeat.evidence.results import Result\n\n{code}"
+        ),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, project / "notebooks" / "41_new.ipynb")
+    contents = project / "book" / "_toc.yml"
+    line = "      - file: notebooks/40_cost\n"
+    contents.write_text(contents.read_text().replace(line, line + line.replace("40_cost", "41_new")))
+    (project / "own.yaml").write_text("data: {reader: scenes}\npages: [41_new]\nparameters: {size: 7}\n")
+    shutil.copy(ROOT / "workflow" / "compile_book.py", project / "workflow")
+    done = workflow.make_book(project, "own.yaml", run="default")  # no stand-ins
+    assert done.returncode == 0, done.stdout + done.stderr
+    (size,) = json.loads((project / "build" / "results" / "own" / "41_new.json").read_text())["results"]
+    assert size["value"] == 7
+    html = (project / "book" / "_build" / "html" / "notebooks" / "41_new.html").read_text(encoding="utf-8")
+    assert "A page that is new" in html and "profile own" in html
+    assert "41_new.html" in (project / "book" / "_build" / "html" / "intro.html").read_text(encoding="utf-8")
 
 
 def test_an_edit_counts_when_the_records_of_the_last_run_are_gone(project):
