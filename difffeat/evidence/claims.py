@@ -28,7 +28,7 @@ from difffeat.evidence.papers.diff_feat.claims import CLAIMS, numbers
 from difffeat.evidence.papers.diff_feat.tables import Published
 from difffeat.evidence.results import Result, comparable, number_status
 from difffeat.evidence.shapes import TooFewPoints
-from difffeat.probing.measures import measure
+from difffeat.probing.scoring import scoring
 
 
 def check(claim, *measured, table=5, seeds=(), **options) -> Result:
@@ -67,7 +67,7 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
     if claim.test is None:
         raise ValueError(f"{claim.id} is a number, not a trend; record Result({claim.result!r}, ...)")
     arrays = [_checked(claim.id, numbers(given)) for given in measured]
-    by = measure(getattr(measured[0], "metric", "mAP")).name
+    by = scoring(getattr(measured[0], "metric", "mAP")).name
     about = dict(id=claim.id, what=claim.said(by), metric=claim.measured(by), unit=claim.unit)
     printed = published(claim, table)
     if by != "mAP":  # the paper's number is of mAP

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from difffeat.evidence.results import Result
-from difffeat.probing import measures
+from difffeat.probing import scoring
 
 
 def best_point(name, grid, what="", *, paper=None, seeds=()):
@@ -27,7 +27,7 @@ def best_point(name, grid, what="", *, paper=None, seeds=()):
     places = np.unravel_index(grid.choices[1], grid.mean.shape)
     where = {"timestep": (grid.timesteps, places[0]), "block": (grid.blocks, places[1])}
     return [
-        measured(f"{name}_score", grid.at_best, what, metric=grid.metric, **about),
+        result(f"{name}_score", grid.at_best, what, metric=grid.metric, **about),
         *(
             Result(f"{name}_{key}", best, _ends(np.asarray(points)[drawn]), metric=key, unit="")
             for best, (key, (points, drawn)) in zip(grid.best, where.items(), strict=True)
@@ -42,14 +42,14 @@ def _ends(values):
 
 def floors(found):
     """Floors as results: `floor_<name>_score`."""
-    return [measured(f"floor_{_id(floor)}_score", floor.measured, metric=floor.metric) for floor in found]
+    return [result(f"floor_{_id(floor)}_score", floor.measured, metric=floor.metric) for floor in found]
 
 
 def gains(name, best, found):
     """What a number has above each floor: `<name>_over_<floor>`, its ratio, none for a floor of 0, and
     `<name>_less_<floor>`, the paired difference with its interval."""
     for floor in found:
-        yield measured(f"{name}_less_{_id(floor)}", best - floor.measured, metric=floor.metric, unit="points")
+        yield result(f"{name}_less_{_id(floor)}", best - floor.measured, metric=floor.metric, unit="points")
         if floor.value:
             ratio = best.value / floor.value
             yield Result(f"{name}_over_{_id(floor)}", ratio, metric="ratio", unit="")
@@ -59,10 +59,10 @@ def _id(floor):
     return re.sub(r"\W+", "_", floor.name)
 
 
-def measured(name, number, what="", *, metric="mAP", unit="percent", **about):
+def result(name, number, what="", *, metric="mAP", unit="percent", **about):
     """A `stats.Measured` as a result with its interval; that of a metric ends at 0 and 1."""
     about.setdefault("draws", len(number.draws))
     interval = number.interval
     if unit == "percent":
         interval = tuple(min(max(end, 0.0), 1.0) for end in interval)
-    return Result(name, number.value, interval, what, measures.measure(metric).name, unit, **about)
+    return Result(name, number.value, interval, what, scoring.scoring(metric).name, unit, **about)

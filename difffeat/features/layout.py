@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from difffeat.features.hdf5 import reading
+from difffeat.features.points import Point
 from difffeat.features.sealed import AGAIN, CacheError
 
 
@@ -65,7 +66,7 @@ def check_cover(path, shards, samples):
 
 
 def point_name(block, timestep):
-    return f"b{block:02d}/t{timestep:04d}"
+    return Point(timestep, block).name
 
 
 def point_names(provenance):

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
-from difffeat.probing import measures, probe, stats
+from difffeat.probing import probe, scoring, stats
 
 STRENGTHS = tuple(10.0**power for power in (-4, -3, -2, -1, 0))  # C of scikit-learn, larger is weaker
 
@@ -84,7 +84,7 @@ def optimum(splits, grid, resamples=200, name="regularised optimum"):
 
 def probed(name, splits, features, metric="mAP", resamples=200, **probing):
     """Any features {part: (N, D)}, probed as those of a model are."""
-    loss = measures.measure(metric).loss
+    loss = scoring.scoring(metric).loss
     probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=loss, **probing)
     return judged(name, splits["test"], probes.scores(features["test"][None])[0], metric, resamples)
 
@@ -104,7 +104,7 @@ def regularised(name, splits, features, metric="mAP", resamples=200, strengths=S
     -------
     Floor
     """
-    scaler, by = StandardScaler().fit(features["train"]), measures.measure(metric)
+    scaler, by = StandardScaler().fit(features["train"]), scoring.scoring(metric)
     scaled = {part: scaler.transform(values) for part, values in features.items()}
     best, scores = -np.inf, None
     for strength in strengths:
@@ -146,6 +146,6 @@ def _pixels(split, side):
 
 def judged(name, split, scores, metric="mAP", resamples=200):
     """The floor that scores (N, K) of a split reach, whatever they come from."""
-    by, kept = measures.measure(metric), split.judged(scores)
+    by, kept = scoring.scoring(metric), split.judged(scores)
     measured = stats.Measured(float(by.value(*kept)), by.draws(*kept, draws=resamples))
     return Floor(name, measured, metric)

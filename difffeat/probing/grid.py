@@ -13,11 +13,10 @@ import pandas as pd
 
 from difffeat.base.remember import remembered
 from difffeat.features import cache, extract, layout, recipe
-from difffeat.probing import measures, probe, stats
+from difffeat.features.points import Point
+from difffeat.probing import probe, scoring, stats
 
-CODE = tuple(
-    f"probing/{name}.py" for name in ("grid", "probe", "measures", "metrics", "stats")
-)  # make a grid
+CODE = tuple(f"probing/{name}.py" for name in ("grid", "probe", "scoring", "metrics", "stats"))  # make a grid
 PARTS = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
 
 
@@ -31,7 +30,7 @@ class Grid:
     val, test : arrays of shape (S, T, B)
     draws : array of shape (R, T, B), the metric on test over resampled images and noise seeds
     val_draws : array of shape (R, T, B), the same on val: what a point is chosen by, in each draw
-    metric : str, a name in `measures.MEASURES`
+    metric : str, a name in `scoring.SCORINGS`
     features : tuple of dicts of part to cache.Features, one for each noise seed
     """
 
@@ -51,9 +50,9 @@ class Grid:
 
     @property
     def best(self):
-        """(timestep, block) with the highest metric on val; of equal ones the first."""
+        """The Point with the highest metric on val; of equal ones the first."""
         row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.mean.shape)
-        return self.timesteps[row], self.blocks[column]
+        return Point(self.timesteps[row], self.blocks[column])
 
     @property
     def choices(self):
@@ -185,7 +184,7 @@ def measure(
         As for `features`.
     blocks, timesteps : lists of int, B and T of them
     seeds : noise seeds, S of them
-    metric : str, a name in `measures.MEASURES`, which also says what the probes are trained for
+    metric : str, a name in `scoring.SCORINGS`, which also says what the probes are trained for
     resamples : int, bootstrap resamples of the test images
     probing : dict, keyword arguments of `probe.fit_grid` that differ from the paper's protocol
     train : int, how many of the training samples the probes see, the first of them; by default all
@@ -218,7 +217,7 @@ def _measured(splits, parts, how_judged, kept):
 
 def _probed(read, parts, metric, resamples, probing, train):
     """Values and draws of one noise seed by name, as `Grid` has them."""
-    by, found = measures.measure(metric), parts["train"]
+    by, found = scoring.scoring(metric), parts["train"]
     features, labels = _rows(found, train), read["train"].labels[:train]
     probes = probe.fit_grid(features, labels, loss=by.loss, progress=True, **probing)
     shape = (1, len(found.timesteps), len(found.blocks))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from difffeat.base.remember import remembered
+from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
 from difffeat.probing.grid import PARTS
 
@@ -100,14 +101,13 @@ class Pairs:
     def __getitem__(self, pair):
         """The `Pair`, measured if it has not been."""
         self.measure([pair])
-        return self.measured[_plain(pair)]
+        return self.measured[_points(pair)]
 
     @property
     def by_label(self):
         """{("(50, 8)", "(0, 4)"): (mAP on test, its interval)}: points as figures write them."""
-        label = "({}, {})".format
         return {
-            (label(*image), label(*text)): (pair.test, pair.interval)
+            (image.label, text.label): (pair.test, pair.interval)
             for (image, text), pair in self.measured.items()
         }
 
@@ -132,7 +132,7 @@ class Pairs:
 
     def measure(self, pairs):
         """Train and measure the pairs that have not been, together; returns `pairs`."""
-        new = list(dict.fromkeys(_plain(pair) for pair in pairs if _plain(pair) not in self.measured))
+        new = list(dict.fromkeys(_points(pair) for pair in pairs if _points(pair) not in self.measured))
         if new:
             found = remembered(self.kept, self._what(new), CODE, lambda: self._trained(new))
             of_pair = zip(
@@ -178,7 +178,7 @@ class Pairs:
 
     def _stack(self, seeds, points):
         """Training features of several (timestep, block) points of each noise seed, (S * P, N, D)."""
-        read = [parts["train"].read(block, timestep) for parts in seeds for timestep, block in points]
+        read = [parts["train"].read(point.block, point.timestep) for parts in seeds for point in points]
         return np.stack(read)[:, : self.train]
 
     def _read(self, fused, pair, images, texts):
@@ -204,6 +204,6 @@ def _over_seeds(val, test, draws, val_draws, losses):
     )
 
 
-def _plain(pair):
-    """A pair as plain tuples, so that a named point and its numbers are one key."""
-    return tuple(tuple(map(int, point)) for point in pair)
+def _points(pair):
+    """A pair of points, from whatever pairs (timestep, block) are given."""
+    return tuple(map(Point.of, pair))

@@ -12,17 +12,11 @@ same answer whatever the order of its inputs.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-
-class Point(NamedTuple):
-    """Where a feature is read: (timestep, block), as printed in the paper."""
-
-    timestep: int
-    block: int
+from difffeat.features.points import Point
 
 
 @dataclass(frozen=True)
@@ -177,7 +171,7 @@ def on_grids(image, text, evaluate_fusion) -> SearchResult:
 
     Examples
     --------
-    >>> from difffeat import paper
+    >>> from difffeat.evidence.papers.diff_feat import tables as paper
     >>> found = on_grids(paper.grid(5, "image"), paper.grid(5, "text"), lookup(paper.pairs(5)))
     >>> [tuple(point) for point in found.best_pair], found.total
     ([(30, 12), (0, 20)], 65)
@@ -258,4 +252,6 @@ class _Log:
 
 def _columns(stage, point):
     by_modality = dict(zip(("image", "text"), point, strict=True)) if stage == "fusion" else {stage: point}
-    return {f"{m}_{what}": value for m, at in by_modality.items() for what, value in at._asdict().items()}
+    return {
+        f"{m}_{what}": getattr(at, what) for m, at in by_modality.items() for what in ("timestep", "block")
+    }

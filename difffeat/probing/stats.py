@@ -33,15 +33,15 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured number with its draws; of draws on the same images, differences are paired.
+    """A measured number, or several, with draws; of draws on the same images, differences are paired.
 
     Attributes
     ----------
-    value : float
-    draws : array of shape (R,)
+    value : float, or array of shape (...)
+    draws : array of shape (R, ...)
     """
 
-    value: float
+    value: float | np.ndarray
     draws: np.ndarray
 
     @property

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from difffeat.base.format import MISSING, show
-from difffeat.probing.measures import measure
+from difffeat.probing.scoring import scoring
 from difffeat.probing.stats import percentiles
 from difffeat.show.charts import bars, dots, label_frequency, losses
 from difffeat.show.figure import (
@@ -185,7 +185,7 @@ def search_path(found, *, metric="mAP", unit="percent") -> Figure:
 
 def _metric(grid):
     """What a grid is measured by, as it is printed; a printed grid of the paper does not say."""
-    return measure(getattr(grid, "metric", "mAP")).name
+    return scoring(getattr(grid, "metric", "mAP")).name
 
 
 def _search_panel(axes, history, modality, best, candidates, chosen, unit):

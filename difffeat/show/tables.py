@@ -8,7 +8,7 @@ import pandas as pd
 from difffeat.backbones import weights_folder
 from difffeat.base.format import MISSING, decimals, show, show_difference, show_interval
 from difffeat.evidence.claims import find, published
-from difffeat.evidence.numbers import measured
+from difffeat.evidence.numbers import result
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
 from difffeat.evidence.results import Result, comparable, read_all
 from difffeat.show.table import Table
@@ -161,9 +161,7 @@ def heads(found, others, labels):
 
 def _columns(inputs, numbers):
     """{mAP, input: value with interval} of one row."""
-    return {
-        f"mAP, {kind}": measured("mAP", number).text for kind, number in zip(inputs, numbers, strict=True)
-    }
+    return {f"mAP, {kind}": result("mAP", number).text for kind, number in zip(inputs, numbers, strict=True)}
 
 
 def constant_loss(labels):
@@ -213,15 +211,10 @@ def searches(found):
     return rows(
         {
             "search": name,
-            "image (timestep, block)": _point(result.best_pair[0]),
-            "text (timestep, block)": _point(result.best_pair[1]),
+            "image (timestep, block)": result.best_pair[0].label,
+            "text (timestep, block)": result.best_pair[1].label,
             "mAP": show(result.value, "percent", 2),
             "evaluations": result.total,
         }
         for name, result in found.items()
     )
-
-
-def _point(point):
-    """(50, 12), whatever kind of tuple it is."""
-    return f"({point[0]}, {point[1]})"

@@ -7,6 +7,7 @@ import numpy as np
 
 from difffeat.evidence import shapes
 from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.probing.stats import Measured
 
 DIT_DEPTH = 28  # blocks of DiT-XL/2, the paper's image model
 
@@ -68,20 +69,12 @@ def _best_of(*modalities):
     return lambda number: tuple(numbers(paper.best(number, modality).value) for modality in modalities)
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """Values (...) and their draws (R, ...), named as those of a grid."""
-
-    mean: np.ndarray
-    draws: np.ndarray
-
-
 def numbers(given):
     """What `check` was given: a grid, a (value, draws) pair, or a number without draws."""
     if hasattr(given, "draws"):
         return given
     mean, draws = given if isinstance(given, tuple) else (given, np.asarray(given)[None])
-    return Numbers(np.asarray(mean, dtype=float), np.asarray(draws, dtype=float))
+    return Measured(np.asarray(mean, dtype=float), np.asarray(draws, dtype=float))
 
 
 IMAGE_PAGE, TEXT_PAGE, FUSION_PAGE = "20_probe_image_grid", "21_probe_text_grid", "30_fusion"

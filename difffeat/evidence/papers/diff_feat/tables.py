@@ -166,7 +166,7 @@ def headline(dataset, modality, metric="mAP"):
     ----------
     dataset : str, as in `grid_table`; where the paper prints nothing of it, MS-COCO-enhanced serves
     modality : "image", "text" or "fusion"
-    metric : str, a name in `measures.MEASURES`
+    metric : str, a name in `scoring.SCORINGS`
 
     Returns
     -------
@@ -185,7 +185,7 @@ def noising(metric="mAP"):
 
     Parameters
     ----------
-    metric : str, a name in `measures.MEASURES`
+    metric : str, a name in `scoring.SCORINGS`
 
     Returns
     -------

@@ -11,8 +11,8 @@ from difffeat.probing import metrics, stats
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One way to measure scores, and the loss that probes for it are trained with.
+class Scoring:
+    """One way to judge scores, and the loss that probes for it are trained with.
 
     Attributes
     ----------
@@ -30,24 +30,24 @@ class Measure:
 
 def _accuracy(k):
     value, draws = partial(metrics.top_accuracy, k=k), partial(stats.accuracy_draws, k=k)
-    return Measure(f"top-{k} accuracy", "ce", value, draws)
+    return Scoring(f"top-{k} accuracy", "ce", value, draws)
 
 
-MEASURES = {
-    "mAP": Measure("mAP", "bce", metrics.mean_average_precision, stats.map_draws),
+SCORINGS = {
+    "mAP": Scoring("mAP", "bce", metrics.mean_average_precision, stats.map_draws),
     "top-1": _accuracy(1),
     "top-5": _accuracy(5),
 }
 
 
-def measure(name) -> Measure:
-    """One of `MEASURES` by name: "mAP", "top-1" or "top-5".
+def scoring(name) -> Scoring:
+    """One of `SCORINGS` by name: "mAP", "top-1" or "top-5".
 
     Raises
     ------
     ValueError
         If there is none of this name.
     """
-    if name not in MEASURES:
-        raise ValueError(f"unknown metric {name!r}; there are {', '.join(MEASURES)}")
-    return MEASURES[name]
+    if name not in SCORINGS:
+        raise ValueError(f"unknown metric {name!r}; there are {', '.join(SCORINGS)}")
+    return SCORINGS[name]
