@@ -252,6 +252,7 @@ class _Log:
 
 def _columns(stage, point):
     by_modality = dict(zip(("image", "text"), point, strict=True)) if stage == "fusion" else {stage: point}
-    return {
-        f"{m}_{what}": getattr(at, what) for m, at in by_modality.items() for what in ("timestep", "block")
-    }
+    found = {}
+    for modality, at in by_modality.items():
+        found |= {f"{modality}_timestep": at.timestep, f"{modality}_block": at.block}
+    return found
