@@ -248,6 +248,15 @@ def test_a_profile_gives_its_reader_only_settings_that_it_takes(name, tmp_path):
             data_prep.splits(absent)
 
 
+def test_set_up_and_records_are_folded_and_parameters_are_not():
+    folded = runpy.run_path(str(ROOT / "workflow" / "compile_book.py"))["folded"]
+    for path in NOTEBOOKS:
+        for cell in [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]:
+            hidden = "hide-input" in folded(cell).metadata.get("tags", [])
+            plumbing = "study.open(" in cell.source or "page.record(" in cell.source
+            assert hidden == plumbing, (path.stem, cell.source)
+
+
 def test_a_run_says_what_it_took():
     page = runpy.run_path(str(ROOT / "workflow" / "compile_book.py"))
     run = dict(seconds=41.2, peak_gb=0.93, processor="AMD EPYC", threads=2, date="2026-11-21")

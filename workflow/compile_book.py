@@ -7,6 +7,7 @@ Pages that a profile does not run go in as they are stored, those of `notebooks/
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def main(book, notebooks, results):
     (book / "notebooks").mkdir()
     for notebook, measured in sources(notebooks, results):
         page = nbformat.read(notebook, 4)
-        page.cells = [cell for cell in page.cells if not names_only_profile(cell)]
+        page.cells = [folded(cell) for cell in page.cells if not names_only_profile(cell)]
         title, _, text = page.cells[0].source.partition("\n")
         page.cells[0].source = f"{title}\n\n{provenance(measured)}\n{text}"
         nbformat.write(page, book / "notebooks" / notebook.name)
@@ -70,6 +71,13 @@ def sources(notebooks, results):
             yield notebook, results / f"{name}.json"
         else:
             yield notebook, next((ROOT / "results").glob(f"*/{name}.json"))
+
+
+def folded(cell):
+    """The cell; its code behind a click where it only sets up a page or records what it measured."""
+    if cell.cell_type == "code" and re.search(r"^(from|import) |\.record\(", cell.source, re.MULTILINE):
+        cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+    return cell
 
 
 def names_only_profile(cell):
