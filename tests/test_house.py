@@ -130,6 +130,11 @@ def test_every_module_is_in_its_wing_and_in_the_reference():
     assert sorted(shown) == sorted(name_of(path) for path in MODULES if path.parent.name != "base")
 
 
+def test_there_is_one_progress_bar():
+    using = [name_of(path) for path in [*MODULES, *DATA_PREP] if "tqdm" in path.read_text()]
+    assert using == ["difffeat.base.progress"]
+
+
 def test_modules_are_small_and_functions_fit_a_screen():
     lengths = {name_of(path): len(path.read_text().splitlines()) for path in [*MODULES, *DATA_PREP]}
     assert not {name: lines for name, lines in lengths.items() if lines > 350}

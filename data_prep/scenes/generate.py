@@ -11,11 +11,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from data_prep.scenes.drawing import render
 from data_prep.scenes.language import describe
 from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, layout
+from difffeat.base.progress import bar
 
 VERSION = "3"  # of what is drawn and said; raise it when the same seed gives other files
 COUNTS = {"train": 4_000, "val": 1_000, "test": 2_000}
@@ -50,7 +50,7 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
         raise ValueError(f"unknown split {sorted(unknown)}: scenes has {sorted(FIRST_INDEX)}")
     with (
         ProcessPoolExecutor(workers or os.cpu_count(), initializer=end_with_parent) as pool,
-        tqdm(total=sum(counts.values()), unit="image", desc="drawing scenes", disable=not progress) as bar,
+        bar(sum(counts.values()), "drawing scenes", "images", progress) as shown,
     ):
         for split, count in counts.items():
             (folder / split).mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
             records = []
             for chunk in pool.map(draw, starts):
                 records += chunk
-                bar.update(len(chunk))
+                shown.update(len(chunk))
             _write_annotations(folder, split, seed, side, records)
     return folder
 

@@ -10,7 +10,6 @@ import time
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from data_prep.scenes.drawing import render
 from data_prep.scenes.generate import FIRST_INDEX
@@ -21,6 +20,7 @@ from difffeat.backbones.latents import pixels
 from difffeat.base.checked import json_object
 from difffeat.base.checkpoint import check_tensors, read_checkpoint
 from difffeat.base.contents import digests
+from difffeat.base.progress import bar
 from difffeat.probing.metrics import mean_average_precision
 
 NAME, SIDE = "classifier-scenes", 64
@@ -70,7 +70,9 @@ def share_found(classifier, images, threshold=0.5):
 def draw(data_seed, start, count):
     """Scenes as uint8 pixels (count, 3, 64, 64) and labels (count, 20)."""
     drawn, labels = np.empty((count, 3, SIDE, SIDE), np.uint8), np.zeros((count, len(CATEGORIES)), np.float32)
-    for row in tqdm(range(count), desc="drawing scenes", unit="scene"):
+    progress = bar(count, "drawing scenes", "scenes")
+    for row in range(count):
+        progress.update()
         scene = layout(data_seed, start + row)
         drawn[row] = np.asarray(render(scene, SIDE)[0]).transpose(2, 0, 1)
         labels[row, [CATEGORIES.index(name) for name in scene.categories]] = 1
@@ -86,7 +88,7 @@ def train(options):
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=4e-3)
     steps = options.epochs * (len(drawn) // options.batch)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    with tqdm(total=steps, desc=f"training {NAME}", unit="step") as bar:
+    with bar(steps, f"training {NAME}", "steps") as progress:
         for _ in range(options.epochs):
             for rows in torch.randperm(len(drawn)).split(options.batch):
                 if len(rows) < options.batch:
@@ -98,7 +100,7 @@ def train(options):
                 optimizer.step()
                 optimizer.zero_grad()
                 plan.step()
-                bar.update()
+                progress.update()
     classifier.eval()
     drawn, labels = draw(options.data_seed, FIRST_INDEX["val"], 2000)
     scores = probabilities(classifier, drawn.float() / 127.5 - 1)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from data_prep.scenes.drawing import render
 from data_prep.scenes.generate import FIRST_INDEX, end_with_parent
@@ -33,6 +32,7 @@ from difffeat.backbones import weights_folder
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.latents import PatchPCA
 from difffeat.base.files import write_whole
+from difffeat.base.progress import bar
 from difffeat.features.schedule import DDPM
 
 SIDE, PATCH = 64, 8
@@ -111,9 +111,9 @@ def prepare_latents(options):
         latents = np.lib.format.open_memmap(partial_path, mode="w+", dtype=np.float16, shape=shape)
         with ProcessPoolExecutor(initializer=end_with_parent) as pool:
             drawn = pool.map(partial(draw, options.data_seed, count=chunk), starts)
-            for start, pixels in zip(
-                starts, tqdm(drawn, total=len(starts), desc="drawing scenes"), strict=True
-            ):
+            progress = bar(len(starts) * chunk, "drawing scenes", "scenes")
+            for start, pixels in zip(starts, drawn, strict=True):
+                progress.update(chunk)
                 latents[start : start + chunk] = pca.encode(to_unit(pixels)).numpy()[: options.images - start]
         latents.flush()
         partial_path.rename(path)
@@ -180,7 +180,7 @@ def train(options):
     validation, started, before = Validation(options, pca, schedule), time.perf_counter(), log.seconds
     running, order, per_epoch = [], None, len(latents) // options.batch
 
-    bar = tqdm(total=options.samples, initial=step * options.batch, unit="sample", desc="training dit-scenes")
+    progress = bar(options.samples, "training dit-scenes", "samples", initial=step * options.batch)
     while step * options.batch < options.samples:
         if order is None or step % per_epoch == 0:  # the batch order of an epoch depends on its number alone
             order = np.random.default_rng([options.seed, step // per_epoch]).permutation(len(latents))
@@ -197,7 +197,7 @@ def train(options):
         optimizer.step(rate)
         average.update(model, step)
         step += 1
-        bar.update(options.batch)
+        progress.update(options.batch)
         if step % options.save_every == 0 or step * options.batch >= options.samples:
             seconds, seen = before + time.perf_counter() - started, step * options.batch
             loss, measured = float(torch.stack(running).mean()), validation(average.copy_to(averaged))
@@ -231,7 +231,7 @@ def train(options):
                 "log": log.rows,
             }
             save_checkpoint(checkpoint, state)  # last: a kill before it loses nothing
-            bar.set_postfix(loss=f"{loss:.4f}", validation=f"{measured:.4f}")
+            progress.set_postfix(loss=f"{loss:.4f}", validation=f"{measured:.4f}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
-from tqdm import tqdm
 
 from data_prep.captions import enhance
 from data_prep.scenes.generate import FIRST_INDEX
@@ -42,6 +41,7 @@ from data_prep.training.variational import (
 from difffeat.backbones import weights_folder
 from difffeat.backbones.plaid import END, Plaid
 from difffeat.base.files import write_whole
+from difffeat.base.progress import bar
 
 # Share of the training texts that are a caption, a caption and a list of labels, three captions of a scene.
 # Only the last kind says a thing more than once: without it the model could read every word by itself.
@@ -299,10 +299,10 @@ def train(options):
     run = Run(options)
     validation = Validation(run.model, options.data_seed)
     started, before, recent = time.perf_counter(), run.log.seconds, []
-    bar = tqdm(total=options.samples, initial=run.seen, unit="text", desc="training plaid-scenes")
+    progress = bar(options.samples, "training plaid-scenes", "texts", initial=run.seen)
     while run.seen < options.samples:
         recent.append(run.advance())
-        bar.update(options.batch)
+        progress.update(options.batch)
         if run.step % options.save_every == 0 or run.seen >= options.samples:
             seconds = before + time.perf_counter() - started
             measured = validation(run.average.copy_to(run.averaged))
@@ -323,7 +323,7 @@ def train(options):
                 validation_loss=measured,
             )
             run.save(seconds, measured)
-            bar.set_postfix(
+            progress.set_postfix(
                 validation=f"{measured:.4f}", **{name: f"{value:.4f}" for name, value in means.items()}
             )
 
