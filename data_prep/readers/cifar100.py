@@ -24,7 +24,6 @@ from difffeat.base.progress import bar
 from difffeat.features.datasets import Split
 from difffeat.features.prepared import multi_hot
 
-MAKES_IMAGES = True
 SIDE = 32  # pixels
 RECORD = 2 + 3 * SIDE * SIDE  # bytes
 COUNTS = {"train": 50000, "test": 10000}

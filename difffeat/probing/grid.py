@@ -116,7 +116,7 @@ def fill(
     timesteps,
     seeds=(0,),
     shard="1/1",
-    batch_size=128,
+    batch_size=None,
     shard_size=1024,
     **how,
 ):
@@ -128,7 +128,7 @@ def fill(
     splits, backbone, root, blocks, timesteps, seeds, **how
         As for `measure`, which then finds them.
     shard : "k/n", the k-th of n machines
-    batch_size, shard_size : int
+    batch_size, shard_size : int, as for `extract.extract`
 
     Returns
     -------

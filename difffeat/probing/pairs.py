@@ -107,7 +107,7 @@ class Pairs:
     def by_label(self):
         """{("(50, 8)", "(0, 4)"): (mAP on test, its interval)}: points as figures write them."""
         return {
-            (image.label, text.label): (pair.test, pair.interval)
+            (Point.of(image).label, Point.of(text).label): (pair.test, pair.interval)
             for (image, text), pair in self.measured.items()
         }
 
