@@ -73,7 +73,7 @@ def missing(profile):
     if "dit-xl-2-256" in names:
         names.add("sd-vae-ft-mse")
     for model in sorted(names):
-        own = profile.models.get(model, {}).get("folder") or model in shipped.MODELS or "-random" in model
+        own = profile.models.get(model, {}).get("folder") or model in shipped.TRAINED_BY or "-random" in model
         if not (own or published.folder_of(model).is_dir()):
             yield f"{model}: python -m data_prep.fetch {model}"
 

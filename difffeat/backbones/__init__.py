@@ -1,6 +1,6 @@
 """The frozen diffusion transformers that features are read from: `load` one by name.
 
-`protocol` says what each offers; `dit` reads images, `plaid` text. `shipped` builds those of the scenes
+`base` says what each offers; `dit` reads images, `plaid` text. `shipped` builds those of the scenes
 profile, `published` the paper's own; `autoencoder` is that of the published DiT. `sampling` draws from a
 model; `taps` looks inside a block.
 """
@@ -10,22 +10,32 @@ from functools import partial
 
 import torch
 
-from difffeat.backbones import published, shipped
-from difffeat.backbones.autoencoder import Autoencoder
 from difffeat.backbones.base import Backbone, Latents
-from difffeat.backbones.dit import DiT
-from difffeat.backbones.plaid import Plaid
 from difffeat.backbones.shipped import weights_folder
 
-__all__ = ["Backbone", "DiT", "Latents", "Plaid", "load", "weights_folder"]
+__all__ = ["Backbone", "Latents", "load", "weights_folder"]
 
+
+def _shipped(name):
+    from difffeat.backbones import shipped
+
+    return partial(shipped.build, name)
+
+
+def _published(builder):
+    from difffeat.backbones import published  # and with it all of diffusers, which takes seconds
+
+    return getattr(published, builder)
+
+
+# name -> what gives the builder: a page loads the libraries of the models that it names alone
 BUILDERS = {
-    "dit-scenes": partial(shipped.build, "dit-scenes"),
-    "plaid-scenes": partial(shipped.build, "plaid-scenes"),
-    "dit-xl-2-256": published.dit_xl,
-    "plaid-1b": published.plaid_1b,
-    "dit-xl-2-256-random": published.dit_xl_random,
-    "plaid-1b-random": published.plaid_1b_random,
+    "dit-scenes": partial(_shipped, "dit-scenes"),
+    "plaid-scenes": partial(_shipped, "plaid-scenes"),
+    "dit-xl-2-256": partial(_published, "dit_xl"),
+    "plaid-1b": partial(_published, "plaid_1b"),
+    "dit-xl-2-256-random": partial(_published, "dit_xl_random"),
+    "plaid-1b-random": partial(_published, "plaid_1b_random"),
 }
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -62,11 +72,8 @@ def load(
     for what, value, known in (("backbone", name, BUILDERS), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
-    taken = [
-        option
-        for option in inspect.signature(BUILDERS[name]).parameters
-        if option not in ("folder", "trained")
-    ]
+    build = BUILDERS[name]()
+    taken = [option for option in inspect.signature(build).parameters if option not in ("folder", "trained")]
     if unknown := sorted(options.keys() - set(taken)):
         raise ValueError(
             f"{name} does not take {', '.join(unknown)}; it takes {', '.join(taken) or 'no options'}"
@@ -74,7 +81,7 @@ def load(
     with torch.random.fork_rng(devices=[]):
         # The untrained copy of a model with random weights has other ones.
         torch.manual_seed(seed + (name.endswith("-random") and not trained))
-        model = BUILDERS[name](folder, trained, **options)
+        model = build(folder, trained, **options)
     model.name = name if trained else f"{name}-untrained"
     model.eval().requires_grad_(False).run_in(PRECISIONS[precision])
     model.sha256 = model.identity()
@@ -89,4 +96,4 @@ def load(
 
 def _autoencoder(model):
     """Whether the model reads images through a network of its own, which its parameters do not include."""
-    return isinstance(getattr(model, "encoder", None), Autoencoder)
+    return hasattr(getattr(model, "encoder", None), "to")

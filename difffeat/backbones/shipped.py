@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 from tokenizers import Tokenizer
 
-from difffeat.backbones.dit import DiT
 from difffeat.backbones.latents import FRAMINGS, PatchPCA
 from difffeat.backbones.plaid import END, Plaid
 from difffeat.base.checkpoint import check_tensors, read_checkpoint
@@ -20,10 +19,18 @@ from difffeat.base.files import ROOT
 
 WEIGHTS = Path(__file__).parent / "weights"
 TRAINED_BY = {"dit-scenes": "data_prep.training.dit", "plaid-scenes": "data_prep.training.plaid"}
-MODELS = {"dit-scenes": DiT, "plaid-scenes": Plaid}
 NOT_IN_CONFIG = ("encoder", "tokenizer", "closed_gates")  # given by what builds the model
 # What card.json says as well. Tensors do not show all of it: the number of heads changes no shape.
 ALSO_IN_CARD = ("channels", "width", "depth", "heads", "length", "output_prior")
+
+
+def _class_of(name):
+    """The class of a shipped model."""
+    if name == "plaid-scenes":
+        return Plaid
+    from difffeat.backbones.dit import DiT  # and with it diffusers, which takes seconds
+
+    return DiT
 
 
 def weights_folder(name):
@@ -106,7 +113,7 @@ def _read_config(name, path):
     config = _read_json(path)
     taken = {
         key: value
-        for key, value in inspect.signature(MODELS[name]).parameters.items()
+        for key, value in inspect.signature(_class_of(name)).parameters.items()
         if key not in NOT_IN_CONFIG
     }
     needed = {key for key, value in taken.items() if value.default is inspect.Parameter.empty}
@@ -168,7 +175,7 @@ def _shape(name, config, folder, trained):
     else:
         made = dict(tokenizer=_read_words(folder / "tokenizer.json", config["vocabulary"]))
     try:
-        return MODELS[name](**config, **made)
+        return _class_of(name)(**config, **made)
     except ValueError as error:
         raise ValueError(f"{folder / 'config.json'}: {error}") from error
 

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import ttest_rel
 from torch.nn.functional import embedding_bag
 
 from difffeat.base.threads import on_threads
@@ -260,6 +259,8 @@ def paired_t(a, b, *, level=0.95):
     PairedT
         With no spread in the differences the interval is a point: p is 0, or 1 if all differences are 0.
     """
+    from scipy.stats import ttest_rel  # a second to load, and no other function needs it
+
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
         raise ValueError(
