@@ -313,3 +313,24 @@ def test_another_input_is_another_cache(splits, root):
     a, b = (grid.features(some, model, root=root, **POINTS) for some in (splits, shouted))
     assert a["test"].path != b["test"].path
     assert not np.array_equal(a["test"].read(1, 0), b["test"].read(1, 0))
+
+
+def test_a_point_that_was_measured_is_read_by_another_grid_and_the_rest_measured(splits, root, monkeypatch):
+    how = dict(root=root, resamples=20, probing=dict(epochs=2))
+    model, trained = tiny.dit(), []
+    whole = grid.measure(splits, model, **POINTS, **how)
+    fit = probe.fit_grid
+
+    def counted(features, *given, **named):
+        chunks = [chunk for chunk in features]
+        trained.append(sum(map(len, chunks)))
+        return fit(iter(chunks), *given, **named)
+
+    monkeypatch.setattr(probe, "fit_grid", counted)
+    part = grid.measure(splits, model, blocks=[0, 2], timesteps=[100], **how)
+    assert not trained
+    narrow = grid.narrowed(whole, [0, 2], [100])
+    for name in ("val", "test", "draws", "val_draws"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(narrow, name))
+    grid.measure(splits, model, blocks=[0, 2], timesteps=[100], **how | dict(probing=dict(epochs=3)))
+    assert trained == [2]

@@ -30,8 +30,7 @@ def remembered(folder, what, code, measure):
     """
     if folder is None:
         return measure()
-    key = hashlib.sha256(json.dumps([what, _hash_of(tuple(code))], sort_keys=True).encode()).hexdigest()[:16]
-    path = Path(folder) / f"{key}.npz"
+    path = _path(folder, what, code)
     found = _read(path)
     if found is not None:  # before any lock: what is complete serves on a read-only disk too
         return found
@@ -39,10 +38,44 @@ def remembered(folder, what, code, measure):
         found = _read(path)
         if found is None:
             found = measure()
-            content = io.BytesIO()
-            np.savez(content, **found)
-            write_whole(path, content.getvalue())
+            _write(path, found)
     return found
+
+
+def each_remembered(folder, whats, code, measure):
+    """The same of many things, where those that are not there are best measured together.
+
+    Parameters
+    ----------
+    folder, code : as in `remembered`
+    whats : list of dicts, as its `what`
+    measure : callable of the places in that list that have to be measured, returns a dict for each
+
+    Returns
+    -------
+    list of dicts of name to ndarray, in the order of whats
+    """
+    paths = [_path(folder, what, code) for what in whats]
+    found = [_read(path) for path in paths]
+    missing = [place for place, one in enumerate(found) if one is None]
+    if missing:
+        for place, one in zip(missing, measure(missing), strict=True):
+            paths[place].parent.mkdir(parents=True, exist_ok=True)
+            _write(paths[place], one)
+            found[place] = one
+    return found
+
+
+def _path(folder, what, code):
+    """Where something is kept, by all that decides it."""
+    key = hashlib.sha256(json.dumps([what, _hash_of(tuple(code))], sort_keys=True).encode()).hexdigest()[:16]
+    return Path(folder) / f"{key}.npz"
+
+
+def _write(path, found):
+    content = io.BytesIO()
+    np.savez(content, **found)
+    write_whole(path, content.getvalue())
 
 
 def _read(path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from difffeat.base.remember import remembered
+from difffeat.base.remember import each_remembered
 from difffeat.features import cache, extract, layout, recipe
 from difffeat.features.points import Point
 from difffeat.probing import probe, scoring, stats
@@ -201,32 +201,45 @@ def measure(
 
 
 def _measured(splits, parts, how_judged, kept):
-    """The grid of one noise seed, from its features of train, val and test; read where another page measured
-    it."""
+    """The grid of one noise seed, from its features of train, val and test; a point that another page has
+    measured is read."""
     read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
-    what = {
+    shape = timesteps, blocks = tuple(parts["train"].timesteps), tuple(parts["train"].blocks)
+    points = [Point(timestep, block) for timestep in timesteps for block in blocks]
+    shared = {
         "features": {part: dict(taken.provenance) for part, taken in parts.items()},
-        "points": [list(parts["train"].timesteps), list(parts["train"].blocks)],
         "samples": {part: split.digest for part, split in read.items()},
         "judged": how_judged,
     }
-    found = remembered(kept, what, CODE, lambda: _probed(read, parts, *how_judged))
-    points = tuple(parts["train"].timesteps), tuple(parts["train"].blocks)
-    return Grid(*points, **found, features=(parts,), metric=how_judged[0])
+
+    def probed(places):
+        return _probed(read, parts, [points[place] for place in places], *how_judged)
+
+    found = each_remembered(kept, [shared | {"point": point} for point in points], CODE, probed)
+    held = {name: np.stack([one[name] for one in found], axis=-1) for name in found[0]}  # (P,) or (R, P)
+    held = {name: values.reshape(-1, *map(len, shape)) for name, values in held.items()}
+    return Grid(*shape, **held, features=(parts,), metric=how_judged[0])
 
 
-def _probed(read, parts, metric, resamples, probing, train):
-    """Values and draws of one noise seed by name, as `Grid` has them."""
+def _probed(read, parts, points, metric, resamples, probing, train):
+    """Values and draws of each of some points on one noise seed, dicts by name, as `Grid` has them."""
     by, found = scoring.scoring(metric), parts["train"]
-    features, labels = _rows(found, train), read["train"].labels[:train]
+    features, labels = _rows(found, points, train), read["train"].labels[:train]
     probes = probe.fit_grid(features, labels, loss=by.loss, progress=True, **probing)
-    shape = (1, len(found.timesteps), len(found.blocks))
     values, draws = {}, {}
     for part in ("val", "test"):
-        judged = read[part].judged(probes.scores(_rows(parts[part])))  # (T * B, N, K)
-        values[part] = by.value(*judged).reshape(shape)
-        draws[part] = by.draws(*judged, draws=resamples, seed=PARTS[part]).reshape(-1, *shape[1:])
-    return {**values, "draws": draws["test"], "val_draws": draws["val"]}
+        judged = read[part].judged(probes.scores(_rows(parts[part], points)))  # (P, N, K)
+        values[part] = by.value(*judged)  # (P,)
+        draws[part] = by.draws(*judged, draws=resamples, seed=PARTS[part])  # (R, P)
+    return [
+        {
+            "val": values["val"][place],
+            "test": values["test"][place],
+            "draws": draws["test"][:, place],
+            "val_draws": draws["val"][:, place],
+        }
+        for place in range(len(points))
+    ]
 
 
 def narrowed(grid, blocks, timesteps):
@@ -251,12 +264,14 @@ def over_seeds(grids):
     return Grid(first.timesteps, first.blocks, **joined, features=features, metric=first.metric)
 
 
-def _rows(found, samples=None):
-    """Features of a few timesteps after one another, (P, N, D): a large grid does not fit in memory."""
-    point = found.read(found.blocks[0], found.timesteps[0])
-    together = max(1, probe.WORKING_SET // (point.nbytes * len(found.blocks)))
-    for first in range(0, len(found.timesteps), together):
-        yield found.grid(timesteps=found.timesteps[first : first + together])[:, :samples]
+def _rows(found, points, samples=None):
+    """Features of a few points after one another, (P, N, D): a large grid does not fit in memory."""
+    one = found.read(points[0].block, points[0].timestep)
+    together = max(1, probe.WORKING_SET // one.nbytes)
+    for first in range(0, len(points), together):
+        yield np.stack(
+            [found.read(point.block, point.timestep)[:samples] for point in points[first : first + together]]
+        )
 
 
 def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
