@@ -132,7 +132,7 @@ def heads(found, others, labels):
 
     Parameters
     ----------
-    found : dict of (input, head) to pairs.Pair
+    found : dict of (input, head) to pairs.Pair; a head need not be there for every input
     others : dict of input to list of Floor, in one order, whatever stands below the heads
     labels : array of shape (N, K), 0 or 1, of the training samples: a constant guess has a loss on them
 
@@ -142,12 +142,15 @@ def heads(found, others, labels):
         mAP on test with its interval, and the training loss of the last epoch.
     """
     inputs = list(others)
-    lines = [
-        {"head": name}
-        | _columns(inputs, [found[kind, name].on_test for kind in inputs])
-        | {f"loss, {kind}": f"{found[kind, name].losses[-1]:.3f}" for kind in inputs}
-        for name in dict.fromkeys(name for _, name in found)
-    ]
+    lines = []
+    for name in dict.fromkeys(name for _, name in found):
+        pairs = {kind: found.get((kind, name)) for kind in inputs}
+        losses = {kind: f"{pair.losses[-1]:.3f}" if pair else MISSING for kind, pair in pairs.items()}
+        lines.append(
+            {"head": name}
+            | _columns(inputs, [pair and pair.on_test for pair in pairs.values()])
+            | {f"loss, {kind}": loss for kind, loss in losses.items()}
+        )
     blank = {f"loss, {kind}": MISSING for kind in inputs}
     lines += [
         {"head": same[0].name} | _columns(inputs, [floor.measured for floor in same]) | blank
@@ -160,8 +163,9 @@ def heads(found, others, labels):
 
 
 def _columns(inputs, numbers):
-    """{mAP, input: value with interval} of one row."""
-    return {f"mAP, {kind}": result("mAP", number).text for kind, number in zip(inputs, numbers, strict=True)}
+    """{mAP, input: value with interval} of one row; a dash where there is no number."""
+    texts = [result("mAP", number).text if number else MISSING for number in numbers]
+    return {f"mAP, {kind}": text for kind, text in zip(inputs, texts, strict=True)}
 
 
 def constant_loss(labels):
