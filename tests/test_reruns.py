@@ -225,12 +225,14 @@ def test_a_profile_of_any_name_runs_and_runs_nothing_else(project, name):
 
 
 PAGE = """\
-from IPython.display import display
-from difffeat import claims, paper, profiles
-p = profiles.parameters(vars(), "40_cost")
-best = claims.Result("best", 0.5, what="best", paper=paper.best(5, "fusion"))
-display(claims.compare(claims.record(p, best)))
-print(p.data["folder"][-4:])"""
+from difffeat import study
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.results import Result
+from difffeat.show import tables
+page = study.open(vars(), "40_cost")
+best = Result("best", 0.5, what="best", paper=paper.best(5, "fusion"))
+display(tables.compare(page.record(best)))
+print(page.p.data["folder"][-4:])"""
 
 
 def test_what_a_run_leaves_names_its_profile_and_no_path_of_this_machine(project):

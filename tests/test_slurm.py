@@ -20,7 +20,8 @@ import yaml
 from PIL import Image
 from test_workflow import COMPILER, SLURM, copied, make_book
 
-from difffeat import claims
+from difffeat.evidence.differences import differences
+from difffeat.evidence.results import read_all
 
 DAEMONS = ["munged", "slurmctld", "slurmd"]
 SBIN = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])  # where daemons are, and not on every PATH
@@ -56,7 +57,7 @@ SLURM_CONF={SLURM_CONF} exec {srun} "$@"
 SMALL = {
     "shards": 2,
     "pages": ["10_extract_image", "20_probe_image_grid"],
-    "parameters": {"samples": [0, 0, 0], "blocks": [4, 8], "timesteps": [50], "noise_seeds": [0]}
+    "parameters": {"samples": [0, 0, 0], "image_blocks": [4, 8], "image_timesteps": [50], "noise_seeds": [0]}
     | {"batch_size": 8, "shard_size": 8}  # files enough for both shards
     | {"floor_blocks": [4], "floor_timesteps": [50], "steps": 40, "resamples": 20},
 }
@@ -258,6 +259,6 @@ def test_a_cancelled_job_is_said_and_a_second_run_ends_equal_to_one_without_slur
     # Its results are those of a run without Slurm, its features too, to the byte.
     assert without.returncode == 0, without.stderr
     stored, measured = (folder / "build" / "results" / "tiny" for folder in (local, project))
-    assert len(claims.read_all(stored)) == len(PAGES)
-    assert not claims.differences(stored, measured)
+    assert len(read_all(stored)) == len(PAGES)
+    assert not differences(stored, measured)
     assert len(features(local)) > len(SHARDS) and features(project) == features(local)
