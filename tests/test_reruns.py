@@ -129,7 +129,7 @@ def test_a_new_page_costs_a_notebook_and_a_line_of_contents(project):
             f"from difffeat import study\nfrom difffeat.evidence.results import Result\n\n{code}"
         ),
     ]
-    kernel = {"name": "python3", "display_name": "Python 3"}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, project / "notebooks" / "41_new.ipynb")
     contents = project / "book" / "_toc.yml"
@@ -137,6 +137,7 @@ def test_a_new_page_costs_a_notebook_and_a_line_of_contents(project):
     contents.write_text(contents.read_text().replace(line, line + line.replace("40_cost", "41_new")))
     (project / "own.yaml").write_text("data: {reader: scenes}\npages: [41_new]\nparameters: {size: 7}\n")
     shutil.copy(ROOT / "workflow" / "compile_book.py", project / "workflow")
+    shutil.copytree(ROOT / "results", project / "results")  # of the pages that are shown as stored
     done = workflow.make_book(project, "own.yaml", run="default")  # no stand-ins
     assert done.returncode == 0, done.stdout + done.stderr
     (size,) = json.loads((project / "build" / "results" / "own" / "41_new.json").read_text())["results"]
