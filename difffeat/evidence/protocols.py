@@ -128,8 +128,10 @@ class Judge:
         image = grids["image"]
 
         def fused(splits, text, head):
-            how = dict(resamples=self.resamples, train=choice.train, d_align=self.d_align, **choice.probing)
-            return Pairs(splits, image.features, text.features, head, **how)[image.best, text.best].on_test
+            how = dict(root=self.root, resamples=self.resamples, train=choice.train, d_align=self.d_align)
+            return Pairs(splits, image.features, text.features, head, **how | choice.probing)[
+                image.best, text.best
+            ].on_test
 
         added = fused(self.enhanced, grids["text"], "addition")
         written = fused(self.original, grids["written"], "addition")
