@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -466,3 +467,14 @@ def test_nothing_warns_when_nothing_is_wrong(images, dit, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         extract.features(images, dit, root=tmp_path, **POINTS)
+
+
+def test_extractions_killed_at_any_moment_end_byte_equal(tmp_path):
+    """A few of what the harness does; by hand it kills 200."""
+    script = Path(__file__).parent / "killed_extractions.py"
+    done = subprocess.run(
+        [sys.executable, script, "--each", "3"], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kills, equal, runs = map(int, re.findall(r"\d+", done.stdout))
+    assert kills >= 3 and equal == runs
