@@ -2,7 +2,7 @@
 
 A reader is a module of `data_prep.readers` with three functions that take the same settings: `read` gives
 train, val and test, `sources` the files that they are read from, `gives` what a page can find in them. One
-that makes pictures itself says so with MAKES_IMAGES, one that has a folder of its own says where with `home`.
+that makes pictures itself says by what with `made_by`, one that has a folder of its own where with `home`.
 """
 
 import importlib
@@ -126,6 +126,8 @@ def _reader(settings):
 def _read(reader, module, folder=None, **settings):
     """The splits of a data set, prepared on the first call."""
     folder = ROOT / folder if folder is not None else module.home()
-    damages = (FileNotFoundError,) if getattr(module, "MAKES_IMAGES", False) else ()
+    made_by = module.made_by() if hasattr(module, "made_by") else None
+    damages = (FileNotFoundError,) if made_by else ()  # missing pictures are made again
     read = partial(module.read, folder, **settings)
-    return prepared(folder, [reader, settings], module.sources(folder, **settings), read, damages)
+    sources = module.sources(folder, **settings)
+    return prepared(folder, [reader, settings, made_by], sources, read, damages)

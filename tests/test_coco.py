@@ -259,6 +259,13 @@ def test_scenes_of_another_seed_or_version_are_not_taken_for_these(scenes, field
         path.write_text(before)
 
 
+def test_scenes_prepared_before_the_code_drew_others_do_not_serve(scenes, monkeypatch):
+    settings, _ = scenes
+    monkeypatch.setattr("data_prep.readers.scenes.VERSION", "99")
+    with pytest.raises(ValueError, match="holds scenes of version .*, 99 is asked for: delete"):
+        data_prep.splits(settings)
+
+
 def test_scenes_of_other_counts_are_not_taken_for_these(scenes):
     settings, _ = scenes
     with pytest.raises(ValueError, match="holds 12 scenes for train, 99 are asked for: delete that folder"):

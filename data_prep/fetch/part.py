@@ -9,10 +9,10 @@ import stat
 from data_prep.fetch.room import show_size
 from difffeat.base.files import write_whole
 
+PAGE_TYPES = {"text/html", "application/xhtml+xml"}
 PAGE_STARTS = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<\?xml.*?\?>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S
 )
-
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # not on every system
 
 
@@ -165,10 +165,8 @@ def _is_page(path):
         return PAGE_STARTS.match(stream.read(2000)) is not None
 
 
-PAGE_TYPES = {"text/html", "application/xhtml+xml"}
-
-
-def page_came(url, how):
+def page_came(url, how) -> str:
+    """What an error says where a web page came in the place of a file."""
     return (
         f"{url} gives a web page, expected the file ({how}): perhaps a login, an error, or a notice of the "
         f"network. Nothing of it is kept. Open the address in a browser to see; a file got there can be put "

@@ -23,11 +23,15 @@ from difffeat.base.checked import shown
 from difffeat.base.files import cache_root, write_whole
 from difffeat.features.datasets import Split
 
-MAKES_IMAGES = True
 # Images of each part, in the order of the index; None takes the rest.
 PARTS = {"train": 900, "val": 200, "test": None}
 
 gives = modalities
+
+
+def made_by() -> list:
+    """What decides its pictures besides the settings: with another one, what was prepared serves no more."""
+    return [PARTS]
 
 
 def sources(folder) -> list[Path]:

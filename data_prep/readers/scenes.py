@@ -11,8 +11,12 @@ from difffeat.base.files import cache_root
 from difffeat.base.progress import shown
 from difffeat.features.datasets import Split
 
-MAKES_IMAGES = True
 OWN = {part: part for part in PARTS}
+
+
+def made_by() -> list:
+    """What decides its pictures besides the settings: with another one, what was prepared serves no more."""
+    return [VERSION, COUNTS]
 
 
 def home() -> Path:
