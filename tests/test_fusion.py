@@ -63,10 +63,14 @@ def test_scores_are_the_formula(data, head):
     )
 
 
+EVEN = [(0, 0), (2, 1), (1, 0)]  # in no order of text
+UNEVEN = [(1, 1), (0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (1, 0)]  # one point shared by four pairs, one by one
+
+
+@pytest.mark.parametrize("pairs", [EVEN, UNEVEN], ids=["even", "uneven"])
 @pytest.mark.parametrize("head", HEADS)
-def test_pairs_together_equal_one_after_another(data, head, monkeypatch):
+def test_pairs_together_equal_one_after_another(data, head, pairs, monkeypatch):
     images, texts, labels = data
-    pairs = [(0, 0), (2, 1), (1, 0)]
     together = fit_pairs(head, images, texts, labels, pairs=pairs, **SHORT)
     monkeypatch.setattr(fusion, "_pairs_together", lambda *_: 2)
     split = fit_pairs(head, images, texts, labels, pairs=pairs, **SHORT)

@@ -21,13 +21,14 @@ from itertools import product
 
 import numpy as np
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from difffeat.base.progress import bar
 from difffeat.base.threads import on_threads
 from difffeat.probing.descent import descend, packed
 from difffeat.probing.heads import HEADS, PRODUCTS, first_weights, logits_of
 from difffeat.probing.probe import CACHE, LINKS, LINKS_, WORKING_SET, chunks, one_hot, standardise, steps_of
+from difffeat.probing.shared import Shared
 
 BATCH = 128  # samples scored at a time, and the paper's training batch
 
@@ -194,13 +195,15 @@ def _fit_group(head, features, target, pairs, d_align, loss, seed, shown, how):
     repeated = [values.repeat(len(pairs), 1, 1) for values in first.values()]
     flat, views = packed(repeated, target.device)
     weights = dict(zip(first, views, strict=True))
-    batch = _batches(features, pairs, normalised=head == "concat")
+    points = dict(zip(("image", "text"), zip(*pairs, strict=True), strict=True))
+    shared = {name: Shared(x, points[name], head == "concat") for name, x in features.items()}
     gradients = _product_gradients if head in PRODUCTS else _autograd_gradients
-    step, losses = gradients(head, weights, loss, {name: x.shape[2] for name, x in features.items()}), []
+    step, losses = gradients(head, weights, loss, shared), []
 
     def backward(rows):
         flat.grad.zero_()
-        values = step(batch(rows), target.index_select(1, rows))  # (P,), summed over the batch
+        batch = {name: points.batch(rows) for name, points in shared.items()}
+        values = step(batch, target.index_select(1, rows))  # (P,), summed over the batch
         losses.append(values)
 
     descend(
@@ -227,33 +230,14 @@ def _by_epoch(losses, n, batch_size):
     return torch.stack([total / samples for total, samples in parts], dim=1).numpy()
 
 
-def _batches(features, pairs, normalised):
-    """A callable of rows (B,): the batch of every pair, {modality: (P, B, D)}, of length 1 if asked."""
-    gathered = {}
-    for name, points in zip(("image", "text"), zip(*pairs, strict=True), strict=True):
-        used = sorted(set(points))  # pairs share points: gather each once
-        points_used = normalize(features[name][used], dim=-1) if normalised else features[name][used]
-        by_sample = points_used.transpose(0, 1).contiguous()  # (N, points, D), long rows
-        which = torch.tensor([used.index(point) for point in points], device=by_sample.device)
-        gathered[name] = by_sample, None if list(points) == used else which
-
-    def batch(rows):
-        inputs = {}
-        for name, (by_sample, which) in gathered.items():
-            read = by_sample.index_select(0, rows).transpose(0, 1)  # (points, B, D)
-            inputs[name] = read if which is None else read.index_select(0, which)
-        return inputs
-
-    return batch
-
-
-def _autograd_gradients(head, weights, loss, widths):
+def _autograd_gradients(head, weights, loss, shared):
     """A callable that fills the gradient from one batch and returns its losses (P,), for any head."""
     for values in weights.values():
         values.requires_grad_()
 
-    def step(inputs, target):
-        logits = logits_of(head, weights, inputs["image"], inputs["text"]).mT  # (P, K, B)
+    def step(batch, target):
+        inputs = (shared[name].of_pairs(batch[name]) for name in ("image", "text"))
+        logits = logits_of(head, weights, *inputs).mT  # (P, K, B)
         values = _losses(logits, target, loss)
         values.sum().div(
             _averaged_over(target, loss)
@@ -263,26 +247,26 @@ def _autograd_gradients(head, weights, loss, widths):
     return step
 
 
-def _product_gradients(head, weights, loss, widths):
+def _product_gradients(head, weights, loss, shared):
     """The same by hand, for heads that are products of matrices W (D, A) and C (A, K), or C (D, K) alone."""
     projections, apart = PRODUCTS[head]
     classifier, first, parts = weights["classifier"], 0, []
     for modality, name in projections.items():
         projection = weights.get(name)
-        width = widths[modality] if projection is None else projection.shape[2]
+        width = shared[modality].width if projection is None else projection.shape[2]
         rows = slice(first, first + width)
         first += width * apart
         parts.append((modality, projection, classifier[:, rows], classifier.grad[:, rows]))
 
-    def step(inputs, target):
+    def step(batch, target):
         logits = weights["bias"].mT  # (P, K, 1)
         for modality, projection, rows, _ in parts:
             product = rows.mT if projection is None else torch.bmm(rows.mT, projection.mT)  # (P, K, D)
-            logits = torch.baddbmm(logits, product, inputs[modality].mT)  # (P, K, B)
+            logits = logits + shared[modality].times(product, batch[modality])  # (P, K, B)
         values = _losses(logits, target, loss)
         residual = LINKS_[loss](logits).sub_(target).div_(_averaged_over(target, loss))
         for modality, projection, rows, gradient in parts:
-            slope = torch.bmm(residual, inputs[modality])  # (P, K, D)
+            slope = shared[modality].slopes(residual, batch[modality])  # (P, K, D)
             if projection is None:
                 gradient.add_(slope.mT)
                 continue
