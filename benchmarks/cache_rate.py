@@ -39,7 +39,7 @@ def ours(folder, grid, points, size):
         cache.write_shard(path, ids=np.arange(lo, hi), points=features, provenance=provenance)
     view = views.write_view(folder, "val")
     written = time.perf_counter()
-    found = cache.open(view).grid()
+    found = cache.open(view).stack()
     end = time.perf_counter()
     assert np.array_equal(found[:, :3], grid[:, :3].astype(np.float16)), "the grid differs"
     return written - begin, end - written

@@ -28,6 +28,7 @@ from difffeat.backbones.dit import DiT
 from difffeat.backbones.latents import PatchPCA, pixels
 from difffeat.features import cache, extract, layout, schedule
 from difffeat.features.datasets import Split
+from difffeat.features.recipe import Recipe
 
 TIMESTEPS = (0, 10, 30, 50, 100, 150)  # the paper's
 PIXELS = 8  # side of the patch of pixels behind a latent pixel
@@ -140,9 +141,9 @@ def report(args, folder):
     tokens = (args.side // args.patch) ** 2
     per_block = tokens * (24 * args.width**2 + 4 * tokens * args.width) + 12 * args.width**2
 
-    how = {"folder": folder, "blocks": blocks, "timesteps": TIMESTEPS, "batch_size": batch, "progress": False}
-    extract.extract(split[:batch], model, **how | {"folder": folder / "warm"})
-    ours, _ = seconds(lambda: extract.extract(split, model, **how))
+    recipe, storing = Recipe(blocks, TIMESTEPS), {"batch_size": batch, "progress": False}
+    extract.extract(split[:batch], model, recipe, folder=folder / "warm", **storing)
+    ours, _ = seconds(lambda: extract.extract(split, model, recipe, folder=folder, **storing))
     kept = model.latents(images).z
     half_way, _ = seconds(lambda: plain(split, model, network, blocks, batch, kept))
     in_full, features = seconds(lambda: plain(split, model, network, blocks, batch))

@@ -21,6 +21,7 @@ import torch
 import data_prep
 from difffeat import backbones, cost
 from difffeat.features import extract
+from difffeat.features.recipe import Recipe
 
 MODELS = {"dit-xl-2-256": (50, 24), "plaid-1b": (0, 24)}  # the paper's timestep, and its deepest block
 
@@ -38,16 +39,19 @@ def measure(name, split, args, precision, compiled):
         f"{name}-random", device=args.device, precision=precision, compiled=compiled, **options
     )
     timestep, block = MODELS[name]
-    what = dict(blocks=[block], timesteps=[timestep], batch_size=args.batch)
+    recipe, storing = (
+        Recipe(blocks=[block], timesteps=[timestep]),
+        dict(batch_size=args.batch, progress=False),
+    )
     # Compiling, and the first call of a kernel, are not what is measured.
     with tempfile.TemporaryDirectory() as warm, tempfile.TemporaryDirectory() as folder:
-        extract.features(split[: args.batch], model, root=warm, progress=False, **what)
+        extract.features(split[: args.batch], model, recipe, root=warm, **storing)
         synchronize(args.device)
         started = time.perf_counter()
-        found = extract.features(split, model, root=folder, progress=False, **what)
+        found = extract.features(split, model, recipe, root=folder, **storing)
         synchronize(args.device)
         seconds = time.perf_counter() - started
-        features = found.read(block, timestep).astype(np.float32)
+        features = found.read((timestep, block)).astype(np.float32)
     known = cost.model(name)
     rate = len(split) * (block * known.block + known.encoder) / seconds
     return len(split) / seconds, rate / matrix_rate(args.device, precision), features

@@ -8,8 +8,8 @@ from difffeat.base.contents import digests
 from difffeat.base.files import cache_root, only_writer
 from difffeat.features.datasets import BrokenSplit
 from difffeat.features.prepared import load
+from difffeat.profiles import PARTS
 
-PARTS = ("train", "val", "test")
 VERSION = 2  # counts what readers make of the same files: what another version prepared is read anew
 
 

@@ -15,7 +15,8 @@ from data_prep import captions
 from difffeat import backbones, profiles
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.features import datasets, recipe
+from difffeat.features import datasets
+from difffeat.features.recipe import Recipe
 from difffeat.probing import grid
 from difffeat.probing.pairs import Pairs
 
@@ -106,59 +107,68 @@ class Study:
         """How numbers are judged: the metric, and resamples for intervals."""
         return dict(metric=getattr(self.p, "metric", "mAP"), resamples=self.p.resamples)
 
-    def points(self, modality):
-        """The points of a modality's grid; of text with its pooling."""
+    def recipe(self, modality, **changes):
+        """How the page's features of a modality are made; of text without a draw of noise.
+
+        Parameters
+        ----------
+        modality : "image" or "text"
+        **changes : fields of the `Recipe` in place of the page's
+        """
         points = {name: getattr(self.p, f"{modality}_{name}") for name in ("blocks", "timesteps")}
-        return points | ({"pooling": self.p.pooling} if modality == "text" else {})
+        quiet = dict(noising=self.p.deterministic, pooling=self.p.pooling) if modality == "text" else {}
+        return Recipe(**points | quiet | changes)
 
     @property
     def floor_points(self):
         """The points of a grid that floors are measured at."""
         return dict(blocks=self.p.floor_blocks, timesteps=self.p.floor_timesteps)
 
-    def images(self, *, trained=True, **how):
+    def images(self, *, trained=True, seeds=None, **changes):
         """The grid of image features: of the page's points and noise seeds, unless said otherwise.
 
         Parameters
         ----------
         trained : bool, False for the untrained copy
-        **how : as for `grid.measure`, in place of the page's
+        seeds : noise seeds
+        **changes : fields of the `Recipe` in place of the page's
         """
-        return grid.measure(self.original, self.model("image", trained), **self._grid("image", how))
+        recipe, seeds = self.recipe("image", **changes), self.p.noise_seeds if seeds is None else seeds
+        return grid.measure(self.original, self.model("image", trained), recipe, seeds=seeds, **self._probed)
 
-    def clean(self, **how):
+    def clean(self, **changes):
         """The grid of images without noise, of which the model is told that they are noised."""
-        how = self._grid("image", how)
-        del how["seeds"]
-        return grid.conditioned(self.original, self.model("image"), **how)
+        return grid.conditioned(
+            self.original, self.model("image"), self.recipe("image", **changes), **self._probed
+        )
 
-    def texts(self, kind=None, *, trained=True, **how):
-        """The grid of text features, without noise unless said otherwise.
+    def texts(self, kind=None, *, trained=True, seeds=(0,), **changes):
+        """The grid of text features, without a draw of noise unless said otherwise.
 
         Parameters
         ----------
         kind : "as written" or "enhanced"; by default the paper's
         trained : bool, False for the untrained copy
-        **how : as for `grid.measure`, in place of the page's
+        seeds : noise seeds, of noising that draws
+        **changes : fields of the `Recipe` in place of the page's
         """
-        splits = self.told[kind or self.kind]
-        return grid.measure(splits, self.model("text", trained), **self._grid("text", how))
+        splits, recipe = self.told[kind or self.kind], self.recipe("text", **changes)
+        return grid.measure(splits, self.model("text", trained), recipe, seeds=seeds, **self._probed)
 
-    def _grid(self, modality, how):
-        """Keyword arguments of `grid.measure`."""
-        quiet = dict(noising=self.p.deterministic) if modality == "text" else dict(seeds=self.p.noise_seeds)
-        probed = dict(root=self.features, probing=self.length)
-        return self.points(modality) | quiet | probed | self.judging | how
+    @property
+    def _probed(self):
+        """Where features are, and how they are probed and judged."""
+        return dict(root=self.features, probing=self.length) | self.judging
 
-    def fill(self, modality, splits, **how):
+    def fill(self, modality, splits, *, seeds=(0,), **changes):
         """Extract this machine's share of a modality's features; what is there then, see `grid.fill`."""
         files = dict(shard=self.p.shard, batch_size=self.p.batch_size, shard_size=self.p.shard_size)
-        what = dict(root=self.features) | self.points(modality) | files | how
-        return grid.fill(splits, self.model(modality), **what)
+        recipe = self.recipe(modality, **changes)
+        return grid.fill(splits, self.model(modality), recipe, root=self.features, seeds=seeds, **files)
 
-    def recipe(self, modality, **how):
+    def provenance(self, modality, **changes):
         """What decides the features of test, as shards keep it."""
-        return recipe.recipe(self.splits["test"], self.model(modality), **self.points(modality) | how)
+        return self.recipe(modality, **changes).of(self.splits["test"], self.model(modality))
 
     def pairs(self, images, texts, head="addition", kind=None, **how):
         """Fused features of two grids: `pairs.Pairs` as long as the page's probes.

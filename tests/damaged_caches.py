@@ -175,9 +175,10 @@ def outcome(folder, opened=None):
 
 
 def _read(features):
-    right = features.ids.tolist() == IDS.tolist() and np.array_equal(features.grid(), VALUES)
+    right = features.ids.tolist() == IDS.tolist() and np.array_equal(features.stack(), VALUES)
     return right and all(
-        np.array_equal(features.read(*point), values) for point, values in zip(POINTS, VALUES, strict=True)
+        np.array_equal(features.read(point[::-1]), values)
+        for point, values in zip(POINTS, VALUES, strict=True)
     )
 
 

@@ -14,8 +14,10 @@ import torch
 
 from difffeat.base import files
 from difffeat.features import cache, extract
+from difffeat.features.recipe import Recipe
 
-POINTS = {"blocks": [0, 2], "timesteps": [0, 30], "batch_size": 4, "shard_size": 10, "progress": False}
+RECIPE = Recipe(blocks=[0, 2], timesteps=[0, 30])
+STORING = {"batch_size": 4, "shard_size": 10, "progress": False}
 SAMPLES = 35
 
 
@@ -37,7 +39,7 @@ def run(split, backbone, folder, die_in_pass=None, die_in_write=None):
     if not child:
         backbone.states = after(backbone.states, die_in_pass)
         files.os.fsync = after(os.fsync, die_in_write)
-        extract.extract(split, backbone, folder=folder, **POINTS)
+        extract.extract(split, backbone, RECIPE, folder=folder, **STORING)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -66,11 +68,11 @@ def report(when, folder):
 def memory(folder):
     """Print by how many MB the peak grows from 512 to 4096 samples, whose features are 25 MB of float32."""
     backbone = tiny.plaid(width=256, depth=2, length=2)
-    points = {"blocks": [0, 1, 2], "timesteps": [0, 30], "shard_size": 256, "progress": False}
+    recipe, storing = Recipe(blocks=[0, 1, 2], timesteps=[0, 30]), {"shard_size": 256, "progress": False}
     splits = [tiny.split(512), tiny.split(4096)]
     peaks = []
     for split in splits:
-        extract.extract(split, backbone, folder=folder / str(len(split)), **points)
+        extract.extract(split, backbone, recipe, folder=folder / str(len(split)), **storing)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     print(f"grew by {peaks[1] - peaks[0]:.1f} MB")
 

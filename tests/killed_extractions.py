@@ -22,14 +22,16 @@ import tiny
 import torch
 
 from difffeat.features import cache, extract
+from difffeat.features.recipe import Recipe
 
-HOW = {"blocks": [0, 2], "timesteps": [0, 30], "batch_size": 4, "shard_size": 10, "progress": False}
+RECIPE = Recipe(blocks=[0, 2], timesteps=[0, 30])
+STORING = {"batch_size": 4, "shard_size": 10, "progress": False}
 SAMPLES = 35
 
 
 def extracted(split, model, folder):
     """Run to the end; {path below the folder: bytes} of what is there then."""
-    extract.extract(split, model, folder=folder, **HOW)
+    extract.extract(split, model, RECIPE, folder=folder, **STORING)
     cache.verify(folder / f"{split.name}.h5")
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*.h5"))}
 
@@ -40,7 +42,7 @@ def killed_after(seconds, split, model, folder):
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
         child = os.fork()
     if not child:
-        extract.extract(split, model, folder=folder, **HOW)
+        extract.extract(split, model, RECIPE, folder=folder, **STORING)
         os._exit(0)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)

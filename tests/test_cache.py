@@ -50,18 +50,18 @@ def test_what_was_written_is_read_back(tmp_path):
     assert features.ids.tolist() == IDS.tolist() and len(features) == 10
     assert (features.blocks, features.timesteps) == ((0, 8), (0, 30, 999))
     assert features.provenance == PROVENANCE and features.environment["torch"]
-    assert features.read(8, 30).dtype == np.float32
-    assert np.array_equal(features.read(8, 30), VALUES[3])
+    assert features.read((30, 8)).dtype == np.float32
+    assert np.array_equal(features.read((30, 8)), VALUES[3])
 
 
 def test_grid_runs_over_blocks_within_timesteps(tmp_path):
     features = cache.open(write_all(tmp_path))
-    assert np.array_equal(features.grid(), VALUES)
-    assert np.array_equal(features.grid([8], [999, 0]), VALUES[[5, 1]])
+    assert np.array_equal(features.stack(), VALUES)
+    assert np.array_equal(features.stack([8], [999, 0]), VALUES[[5, 1]])
     narrow = features.select([8], [30])
-    assert np.array_equal(narrow.grid(), VALUES[[3]])
+    assert np.array_equal(narrow.stack(), VALUES[[3]])
     with pytest.raises(ValueError, match=r"block 0 is not in .*val\.h5; it holds blocks 8"):
-        narrow.read(0, 30)
+        narrow.read((30, 0))
 
 
 @pytest.mark.parametrize(
@@ -70,24 +70,24 @@ def test_grid_runs_over_blocks_within_timesteps(tmp_path):
 )
 def test_unknown_points_are_refused_with_those_there_are(tmp_path, block, timestep, message):
     with pytest.raises(ValueError, match=message):
-        cache.open(write_all(tmp_path)).read(block, timestep)
+        cache.open(write_all(tmp_path)).read((timestep, block))
 
 
 def test_no_points_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no block asked for"):
-        cache.open(write_all(tmp_path)).grid([], [0])
+        cache.open(write_all(tmp_path)).stack([], [0])
 
 
 def test_the_view_is_the_same_for_any_division_into_shards(tmp_path):
     one, many = write_all(tmp_path / "one", (0, 10)), write_all(tmp_path / "many", (0, 1, 6, 10))
-    assert np.array_equal(cache.open(one).grid(), cache.open(many).grid())
+    assert np.array_equal(cache.open(one).stack(), cache.open(many).stack())
 
 
 def test_the_view_moves_with_its_folder_and_reads_from_anywhere(tmp_path, monkeypatch):
     write_all(tmp_path / "here")
     (tmp_path / "here").rename(tmp_path / "there")
     monkeypatch.chdir("/")
-    assert np.array_equal(cache.verify(tmp_path / "there" / "val.h5").grid(), VALUES)
+    assert np.array_equal(cache.verify(tmp_path / "there" / "val.h5").stack(), VALUES)
 
 
 def test_same_content_gives_the_same_bytes_at_another_time(tmp_path):
@@ -124,7 +124,7 @@ def test_float32_where_float16_would_overflow(tmp_path):
     values = VALUES.copy()
     values[3, 5] = 1e5
     features = cache.open(write_all(tmp_path, values=values))
-    assert np.array_equal(features.grid(), values)
+    assert np.array_equal(features.stack(), values)
     with h5py.File(tmp_path / "val" / "00000004-00000008.h5") as shard:
         assert shard["b08/t0030"].dtype == np.float32 and shard["b08/t0999"].dtype == np.float16
 
@@ -199,7 +199,7 @@ def test_skipped_images_leave_their_rows_out(tmp_path):
     cache.write_shard(path, ids=IDS[kept], points=points, provenance=PROVENANCE, skipped=skipped)
     features = cache.verify(views.write_view(tmp_path, "val"))
     assert features.skipped == ((35, "broken.jpg"),) and 35 not in features.ids
-    assert np.array_equal(features.read(0, 0), np.delete(VALUES[0], 6, axis=0))
+    assert np.array_equal(features.read((0, 0)), np.delete(VALUES[0], 6, axis=0))
 
 
 def test_shard_without_any_row_left(tmp_path):
@@ -208,7 +208,7 @@ def test_shard_without_any_row_left(tmp_path):
     points = ((block, timestep, np.empty((0, WIDTH), np.float32)) for block, timestep in POINTS)
     cache.write_shard(path, ids=IDS[:0], points=points, provenance=PROVENANCE, skipped=[(97, "a"), (93, "b")])
     features = cache.verify(views.write_view(tmp_path, "val"))
-    assert len(features) == 8 and np.array_equal(features.grid(), VALUES[:, :8])
+    assert len(features) == 8 and np.array_equal(features.stack(), VALUES[:, :8])
 
 
 def test_missing_view_and_missing_shard(tmp_path):
@@ -228,7 +228,7 @@ def test_shard_that_goes_away_later_never_reads_as_numbers(tmp_path):
     with h5py.File(features.path) as view:
         assert np.isnan(view["b08/t0030"][4:8]).all()
     with pytest.raises(CacheError, match="has gone since it was opened"):
-        features.read(8, 30)
+        features.read((30, 8))
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
@@ -263,7 +263,7 @@ def test_changed_byte_is_found_by_verify_and_by_read(tmp_path):
     with pytest.raises(CacheError, match="damaged"):
         cache.verify(features.path)
     with pytest.raises(CacheError, match="damaged"):
-        features.read(8, 30)
+        features.read((30, 8))
 
 
 def test_foreign_cache_names_every_field_that_differs(tmp_path):
@@ -364,19 +364,19 @@ def test_reads_go_to_the_files_that_were_checked_wherever_one_stands(tmp_path, m
     features = cache.open("val.h5")
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.setenv("HDF5_VDS_PREFIX", str(tmp_path / "elsewhere"))
-    assert np.array_equal(features.grid(), VALUES)
-    assert np.array_equal(cache.open(tmp_path / "here" / "val.h5").read(8, 30), VALUES[3])
+    assert np.array_equal(features.stack(), VALUES)
+    assert np.array_equal(cache.open(tmp_path / "here" / "val.h5").read((30, 8)), VALUES[3])
 
 
 def test_shard_replaced_after_open_is_refused(tmp_path):
     features = cache.open(write_all(tmp_path))
     write_shard(tmp_path, 4, 8, values=2 * VALUES)  # says the same of itself, and is whole
     with pytest.raises(CacheError, match="00000004-00000008.h5 was replaced or damaged since it was opened"):
-        features.read(8, 30)
+        features.read((30, 8))
     with pytest.raises(CacheError, match="was replaced after the view .* was written; delete that file"):
         cache.open(features.path)
     views.write_view(tmp_path, "val")
-    assert np.array_equal(cache.open(features.path).grid()[:, 4:8], 2 * VALUES[:, 4:8])
+    assert np.array_equal(cache.open(features.path).stack()[:, 4:8], 2 * VALUES[:, 4:8])
 
 
 @pytest.mark.parametrize("name", ["val.h5", "val/00000004-00000008.h5"])
@@ -387,9 +387,9 @@ def test_file_open_for_writing_is_in_use_and_whole_when_that_ends(tmp_path, name
         with pytest.raises(CacheError, match=f"{name} is in use: another program has it open") as error:
             cache.open(view)
         assert "damaged" not in str(error.value)
-        assert np.array_equal(features.grid(), VALUES)  # checked bytes, whatever the mark says
+        assert np.array_equal(features.stack(), VALUES)  # checked bytes, whatever the mark says
     assert (tmp_path / name).read_bytes() == content
-    assert np.array_equal(cache.verify(view).grid(), VALUES)
+    assert np.array_equal(cache.verify(view).stack(), VALUES)
     with h5py.File(tmp_path / name, "r"):
         cache.verify(view)
 
@@ -439,4 +439,4 @@ def test_many_rows_and_points_take_more_than_one_block(tmp_path):
     found = cache.verify(views.write_view(tmp_path, "val"))
     for place, point in enumerate(points):
         expected = values[place] if place == 7 else values[place].astype(np.float16).astype(np.float32)
-        assert np.array_equal(found.read(*point), expected)
+        assert np.array_equal(found.read(point[::-1]), expected)

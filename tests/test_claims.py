@@ -298,21 +298,21 @@ def test_one_better_than_the_other():
 def test_the_search_against_the_full_grid():
     truth = np.linspace(0, 1, 40)
     pairs = measured(truth, noise=0.02)
-    given = pairs.mean, pairs.draws
-    best = check("search_finds_best", given, chosen=int(pairs.mean.argmax()))
+    given = pairs.values, pairs.draws
+    best = check("search_finds_best", given, chosen=int(pairs.values.argmax()))
     assert best.status == "reproduced" and best.value == 0
     assert check("search_finds_best", given, chosen=38).status == "reproduced"  # as good, as far as is known
     worse = check("search_finds_best", given, chosen=20)
     assert worse.status == "differs" and worse.value == pytest.approx(0.49, abs=0.08)
     flat = measured(truth * 0, noise=0.02)
-    assert check("search_finds_best", (flat.mean, flat.draws), chosen=3).status == "inconclusive"
+    assert check("search_finds_best", (flat.values, flat.draws), chosen=3).status == "inconclusive"
 
 
 def test_what_cannot_be_checked_is_an_error():
     grid = measured(np.zeros((3, 3)))
     for name, given, message in [
         ("image_is_pretty", grid, "unknown claim 'image_is_pretty'; there are image_unimodal"),
-        ("fusion_map_coco", grid, "is a number, not a trend; record Result..fusion_addition_map"),
+        ("fusion_map_coco", grid, "is a number, not a trend; record Result..fusion_addition_score"),
         ("image_unimodal_in_block", (np.zeros((3, 3)), np.zeros((5, 3, 2))), "need draws"),
         ("image_unimodal_in_block", measured(np.full((3, 3), np.nan)), "not finite"),
     ]:
@@ -341,7 +341,7 @@ def page_results():
     return [
         check("image_unimodal_in_block", measured(np.tile(PEAK, (4, 1)), noise=0.3)),
         Result(
-            "image_best_map", 0.44512345, (0.431, 0.459), "best image feature", paper=paper.best(5, "image")
+            "image_best_score", 0.44512345, (0.431, 0.459), "best image feature", paper=paper.best(5, "image")
         ),
         Result("images", np.int64(24_000), unit="count", metric="images"),
         Result("final_loss", 0.123456789, unit="", metric="loss"),
@@ -360,8 +360,8 @@ def test_a_page_survives_its_file(tmp_path):
     assert content["parameters"] == {"profile": "scenes", "blocks": [1, 2], "limit": None}
     assert content["cache"] == [results.cache_id(features)] and "torch" in content["versions"]
     stored = {result["id"]: result for result in content["results"]}
-    assert stored["image_best_map"]["value"] == 0.445123 and stored["final_loss"]["value"] == 0.123457
-    assert stored["image_best_map"]["paper"] == {
+    assert stored["image_best_score"]["value"] == 0.445123 and stored["final_loss"]["value"] == 0.123457
+    assert stored["image_best_score"]["paper"] == {
         "value": 0.6048,
         "rounding": 5e-5,
         "source": "Table 5",
@@ -443,7 +443,9 @@ def test_the_claims_page_is_made_from_the_files(tmp_path):
     empty = tables.claims(tmp_path / "scenes")
     assert len(empty.frame) == len(CLAIMS) and empty.frame.status.str.startswith("not run (needs ").all()
     results.record(settings(tmp_path), *page_results())
-    fused = Result("fusion_addition_map", 0.98, (0.979, 0.981), "best fusion", paper=paper.best(5, "fusion"))
+    fused = Result(
+        "fusion_addition_score", 0.98, (0.979, 0.981), "best fusion", paper=paper.best(5, "fusion")
+    )
     results.record(settings(tmp_path, notebook="30_fusion"), fused)
     table = tables.claims(tmp_path / "scenes")
     rows = table.frame.set_index("claim")
@@ -478,11 +480,11 @@ def test_a_run_is_held_against_the_stored_results(tmp_path):
 
     stored = run("stored")
     assert differences(stored, run("same")) == []
-    near = run("near", image_best_map={"value": 0.4572}, final_loss={"value": 0.12351})
+    near = run("near", image_best_score={"value": 0.4572}, final_loss={"value": 0.12351})
     assert differences(stored, near) == []  # within the interval; within a thousandth
     far = run(
         "far",
-        image_best_map={"value": 0.4601},
+        image_best_score={"value": 0.4601},
         final_loss={"value": 0.125},
         images={"value": 24_001},
         best_head={"value": "concat"},
@@ -491,14 +493,14 @@ def test_a_run_is_held_against_the_stored_results(tmp_path):
     found = differences(stored, far)
     assert [(gap.id, gap.what) for gap in found] == [
         ("image_unimodal_in_block", "status"),
-        ("image_best_map", "value"),
+        ("image_best_score", "value"),
         ("images", "value"),
         ("final_loss", "value"),
         ("best_head", "value"),
     ]
     assert (
         str(found[1])
-        == "20_probe_image_grid, image_best_map: value was 0.445123, is 0.4601 (tolerance 0.0141)"
+        == "20_probe_image_grid, image_best_score: value was 0.445123, is 0.4601 (tolerance 0.0141)"
     )
     results.record(settings(tmp_path, results=far, notebook="31_search"), Result("regret", 0.1))
     results.record(settings(tmp_path, results=stored), Result("regret", 0.1))
@@ -516,7 +518,7 @@ from difffeat.evidence import results
 from difffeat.show import tables
 p = SimpleNamespace(profile="scenes", notebook="20_page", parameters={{}}, dataset="scenes",
                     results=Path({str(tmp_path)!r}))
-page = results.record(p, results.Result("best_map", 0.44512, (0.431, 0.459), status="reproduced"))
+page = results.record(p, results.Result("best_score", 0.44512, (0.431, 0.459), status="reproduced"))
 """
     cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("tables.compare(page)")]
     notebook = nbformat.v4.new_notebook(cells=cells)
@@ -526,10 +528,10 @@ page = results.record(p, results.Result("best_map", 0.44512, (0.431, 0.459), sta
         for output in notebook.cells[0].outputs
     }
     assert glued == {
-        "best_map": "0.445",
-        "best_map_text": "'44.5% (43.1 to 45.9)'",
-        "best_map_of": "'mAP on scenes'",
-        "best_map_status": "'reproduced'",
+        "best_score": "0.445",
+        "best_score_text": "'44.5% (43.1 to 45.9)'",
+        "best_score_of": "'mAP on scenes'",
+        "best_score_status": "'reproduced'",
     }
     assert set(notebook.cells[1].outputs[0].data) == {"text/html", "text/plain"}
     assert (tmp_path / "20_page.json").is_file()

@@ -19,8 +19,9 @@ import torch
 from difffeat.features import cache, extract, recipe, schedule
 from difffeat.features.cache import CacheError
 from difffeat.features.datasets import BrokenImage
+from difffeat.features.recipe import Recipe
 
-POINTS = {"blocks": [0, 1, 3], "timesteps": [0, 30]}
+RECIPE = Recipe(blocks=[0, 1, 3], timesteps=[0, 30])
 HALF = {"rtol": 2e-3, "atol": 2e-3}  # float16 keeps 11 bits
 
 
@@ -64,20 +65,22 @@ def shards_in(folder):
 
 
 def test_features_are_the_mean_tokens_of_the_noised_latents(images, dit, tmp_path):
-    found = extract.features(images, dit, root=tmp_path, seed=5, batch_size=4, shard_size=10, **POINTS)
+    found = extract.features(images, dit, replace(RECIPE, seed=5), root=tmp_path, batch_size=4, shard_size=10)
     z = dit.latents([images.image(row) for row in range(len(images))]).z
     noise = schedule.noise(5, images.ids, z.shape[1:])
-    for timestep in POINTS["timesteps"]:
+    for timestep in RECIPE.timesteps:
         states = dit.states(
             schedule.noised(z, timestep, "random", dit.schedule, noise=noise), timestep, [0, 1, 3]
         )
-        for block in POINTS["blocks"]:
-            np.testing.assert_allclose(found.read(block, timestep), states[block].mean(dim=1).numpy(), **HALF)
+        for block in RECIPE.blocks:
+            np.testing.assert_allclose(
+                found.read((timestep, block)), states[block].mean(dim=1).numpy(), **HALF
+            )
     assert found.ids.tolist() == images.ids.tolist()
 
 
 def test_one_pass_per_timestep_and_latents_once(images, dit, calls, tmp_path):
-    extract.features(images, dit, root=tmp_path, batch_size=8, shard_size=16, **POINTS)
+    extract.features(images, dit, RECIPE, root=tmp_path, batch_size=8, shard_size=16)
     assert calls["latents"] == [8, 8, 7]
     passes = [(8, 0), (8, 0), (8, 30), (8, 30), (7, 0), (7, 30)]
     assert calls["states"] == [(size, timestep, [0, 1, 3]) for size, timestep in passes]
@@ -85,9 +88,9 @@ def test_one_pass_per_timestep_and_latents_once(images, dit, calls, tmp_path):
 
 @pytest.mark.parametrize("noising", ["random", "mean", "ddim"])
 def test_batch_size_does_not_matter(images, dit, tmp_path, noising):
-    how = POINTS | {"noising": noising, "blocks": [3]}
+    recipe = replace(RECIPE, noising=noising, blocks=[3])
     grids = [
-        extract.features(images, dit, root=tmp_path / str(size), batch_size=size, **how).grid()
+        extract.features(images, dit, recipe, root=tmp_path / str(size), batch_size=size).stack()
         for size in (1, 7, 100)
     ]
     np.testing.assert_allclose(grids[0], grids[1], **HALF)
@@ -95,16 +98,16 @@ def test_batch_size_does_not_matter(images, dit, tmp_path, noising):
 
 
 def test_one_shard_and_four_machines_give_the_same_view(images, dit, tmp_path):
-    extract.extract(images, dit, folder=tmp_path / "one", shard_size=len(images), **POINTS)
+    extract.extract(images, dit, RECIPE, folder=tmp_path / "one", shard_size=len(images))
     written = []
     for machine in (3, 1, 4, 2):
         assert not (tmp_path / "four" / "val.h5").exists()
         share = {"shard": f"{machine}/4", "shard_size": 3}
-        written += extract.extract(images, dit, folder=tmp_path / "four", **share, **POINTS)
+        written += extract.extract(images, dit, RECIPE, folder=tmp_path / "four", **share)
     assert len(set(written)) == len(written) == 8
     one, four = cache.verify(tmp_path / "one" / "val.h5"), cache.verify(tmp_path / "four" / "val.h5")
     assert one.ids.tolist() == four.ids.tolist()
-    np.testing.assert_allclose(one.grid(), four.grid(), **HALF)
+    np.testing.assert_allclose(one.stack(), four.stack(), **HALF)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 8])
@@ -156,37 +159,37 @@ def test_ctrl_c_keeps_complete_shards_and_says_how_to_go_on(images, dit, calls, 
             signal.raise_signal(signal.SIGINT)
         return states(*arguments, **options)
 
-    how = {"folder": tmp_path / "out", "shard_size": 8, **POINTS}
+    how = {"folder": tmp_path / "out", "shard_size": 8}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
         patch.setattr(dit, "states", interrupted)
-        extract.extract(images, dit, **how)
+        extract.extract(images, dit, RECIPE, **how)
     assert "2 of 3 shards of 'val' are complete" in str(stopped.value)
     assert "run the same call again" in str(stopped.value)
     assert shards_in(tmp_path / "out") == ["00000000-00000008.h5", "00000008-00000016.h5"]
     assert not list((tmp_path / "out").rglob("*.part"))
     calls["states"].clear()
-    extract.extract(images, dit, **how)
+    extract.extract(images, dit, RECIPE, **how)
     assert [size for size, *_ in calls["states"]] == [7, 7]
     cache.verify(tmp_path / "out" / "val.h5")
 
 
 def test_full_disk_keeps_complete_shards_and_says_how_to_go_on(images, dit, tmp_path):
     """The system refuses files above a limit that the first shard stays under and the second does not."""
-    how = {"folder": tmp_path / "out", "shard_size": 8, **POINTS}
-    extract.extract(images, dit, shard="1/3", **how)
+    how = {"folder": tmp_path / "out", "shard_size": 8}
+    extract.extract(images, dit, RECIPE, shard="1/3", **how)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
     try:
         with pytest.raises(
             OSError, match=r"no room for .*00000008-00000016\.h5 .* make room or name another"
         ) as full:
-            extract.extract(images, dit, **how)
+            extract.extract(images, dit, RECIPE, **how)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert full.value.errno == errno.EFBIG
     assert shards_in(tmp_path / "out") == ["00000000-00000008.h5"]
     assert not list((tmp_path / "out").rglob("*.part"))
-    extract.extract(images, dit, **how)
+    extract.extract(images, dit, RECIPE, **how)
     cache.verify(tmp_path / "out" / "val.h5")
 
 
@@ -212,19 +215,22 @@ def test_full_disk_keeps_complete_shards_and_says_how_to_go_on(images, dit, tmp_
     ],
 )
 def test_wrong_requests_are_refused_before_anything_starts(images, dit, calls, tmp_path, options, message):
+    fields = {name: options.pop(name) for name in list(options) if hasattr(RECIPE, name)}
     with pytest.raises(ValueError, match=message):
-        extract.extract(images, dit, folder=tmp_path / "out", **POINTS | options)
+        extract.extract(images, dit, replace(RECIPE, **fields), folder=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists() and not calls["latents"]
 
 
 def test_inputs_and_weights_must_be_known(images, dit, plaid, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="'val' of 'tiny' has no image inputs"):
-        extract.features(replace(images, images=()), dit, root=tmp_path, **POINTS)
+        extract.features(replace(images, images=()), dit, RECIPE, root=tmp_path)
     with pytest.raises(ValueError, match="'val' of 'tiny' has no text inputs"):
-        extract.features(replace(images, captions=()), plaid, root=tmp_path, blocks=[1], timesteps=[0])
+        extract.features(
+            replace(images, captions=()), plaid, Recipe(blocks=[1], timesteps=[0]), root=tmp_path
+        )
     monkeypatch.setattr(dit, "sha256", "none")
     with pytest.raises(ValueError, match="no hash of its weights"):
-        extract.features(images, dit, root=tmp_path, **POINTS)
+        extract.features(images, dit, RECIPE, root=tmp_path)
 
 
 def break_images(split, rows):
@@ -237,107 +243,107 @@ def test_broken_image_stops_with_its_name(images, dit, tmp_path):
     break_images(images, [12])
     named = rf"cannot decode image .*{images.images[12].name} \(id {images.ids[12]}\).*on_broken=\"skip\""
     with pytest.raises(BrokenImage, match=named):
-        extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
+        extract.features(images, dit, RECIPE, root=tmp_path, shard_size=8)
     assert len(list(tmp_path.rglob("*/val/*.h5"))) == 1
 
 
 def test_broken_images_are_skipped_on_request_named_and_counted(images, dit, tmp_path):
-    whole = extract.features(images, dit, root=tmp_path / "whole", **POINTS)
+    whole = extract.features(images, dit, RECIPE, root=tmp_path / "whole")
     break_images(images, [3, 12])
     names = f"2 of 23 images of 'val' cannot be decoded: {images.images[3].name}, {images.images[12].name}"
-    how = {"root": tmp_path / "skipped", "on_broken": "skip", "shard_size": 8, "batch_size": 3} | POINTS
+    how = {"root": tmp_path / "skipped", "on_broken": "skip", "shard_size": 8, "batch_size": 3}
     with pytest.warns(UserWarning, match=names):
-        found = extract.features(images, dit, **how)
+        found = extract.features(images, dit, RECIPE, **how)
     assert found.skipped == tuple((int(images.ids[row]), images.images[row].name) for row in (3, 12))
     kept = np.delete(np.arange(23), [3, 12])
     assert np.array_equal(images.select(found.ids).labels, images.labels[kept])
-    np.testing.assert_allclose(found.grid(), whole.grid()[:, kept], **HALF)
+    np.testing.assert_allclose(found.stack(), whole.stack()[:, kept], **HALF)
     with pytest.raises(BrokenImage, match=names):
-        extract.features(images, dit, root=tmp_path / "skipped", **POINTS)
+        extract.features(images, dit, RECIPE, root=tmp_path / "skipped")
 
 
 def test_a_shard_of_broken_images_only(images, dit, tmp_path):
     break_images(images, range(8, 16))
     with pytest.warns(UserWarning, match="8 of 23 images"):
-        found = extract.features(images, dit, root=tmp_path, on_broken="skip", shard_size=8, **POINTS)
-    assert len(cache.verify(found.path)) == 15 and found.grid().shape == (6, 15, 16)
+        found = extract.features(images, dit, RECIPE, root=tmp_path, on_broken="skip", shard_size=8)
+    assert len(cache.verify(found.path)) == 15 and found.stack().shape == (6, 15, 16)
 
 
 def test_image_deleted_meanwhile_is_named(images, dit, tmp_path):
     images.images[4].unlink()
     with pytest.raises(FileNotFoundError, match=images.images[4].name):
-        extract.features(images, dit, root=tmp_path, **POINTS)
+        extract.features(images, dit, RECIPE, root=tmp_path)
 
 
 def test_existing_features_are_found_and_nothing_runs(images, dit, calls, tmp_path):
-    first = extract.features(images, dit, root=tmp_path, **POINTS)
+    first = extract.features(images, dit, RECIPE, root=tmp_path)
     calls["latents"].clear()
-    again = extract.features(images, dit, root=tmp_path, blocks=[3, 0], timesteps=[30], batch_size=5)
+    again = extract.features(images, dit, Recipe(blocks=[3, 0], timesteps=[30]), root=tmp_path, batch_size=5)
     assert not calls["latents"] and again.path == first.path
     assert (again.blocks, again.timesteps) == ((3, 0), (30,))
-    assert np.array_equal(again.grid(), first.grid([3, 0], [30]))
+    assert np.array_equal(again.stack(), first.stack([3, 0], [30]))
 
 
 @pytest.mark.parametrize(
     "change", [{"seed": 1}, {"noising": "mean"}, {"condition": 50}, {"blocks": [2]}, {"timesteps": [10]}]
 )
 def test_other_requests_are_extracted_anew(images, dit, calls, tmp_path, change):
-    first = extract.features(images, dit, root=tmp_path, **POINTS)
+    first = extract.features(images, dit, RECIPE, root=tmp_path)
     calls["latents"].clear()
-    other = extract.features(images, dit, root=tmp_path, **POINTS | change)
+    other = extract.features(images, dit, replace(RECIPE, **change), root=tmp_path)
     assert calls["latents"] and other.path != first.path
-    assert not np.array_equal(other.grid(), first.grid())
+    assert not np.array_equal(other.stack(), first.stack())
 
 
 def test_noise_seed_plays_no_role_without_noise(images, dit, calls, tmp_path):
-    extract.features(images, dit, root=tmp_path, noising="mean", seed=0, **POINTS)
+    extract.features(images, dit, replace(RECIPE, noising="mean", seed=0), root=tmp_path)
     calls["latents"].clear()
-    extract.features(images, dit, root=tmp_path, noising="mean", seed=1, **POINTS)
+    extract.features(images, dit, replace(RECIPE, noising="mean", seed=1), root=tmp_path)
     assert not calls["latents"]
 
 
 def test_new_captions_keep_image_features_and_new_images_do_not(images, dit, calls, tmp_path):
-    first = extract.features(images, dit, root=tmp_path, **POINTS)
+    first = extract.features(images, dit, RECIPE, root=tmp_path)
     calls["latents"].clear()
     recaptioned = replace(images, captions=[caption + " here" for caption in images.captions])
-    assert extract.features(recaptioned, dit, root=tmp_path, **POINTS).path == first.path
+    assert extract.features(recaptioned, dit, RECIPE, root=tmp_path).path == first.path
     tiny.Image.new("RGB", (16, 16)).save(images.images[0])
-    assert extract.features(images, dit, root=tmp_path, **POINTS).path != first.path
+    assert extract.features(images, dit, RECIPE, root=tmp_path).path != first.path
     assert sum(calls["latents"]) == 23
 
 
 def test_folder_of_another_model_is_refused_field_by_field(images, dit, tmp_path, monkeypatch):
-    extract.extract(images, dit, folder=tmp_path / "out", **POINTS)
+    extract.extract(images, dit, RECIPE, folder=tmp_path / "out")
     monkeypatch.setattr(dit, "sha256", "other")
     with pytest.raises(
         CacheError, match="backbone_sha256: expected 'other', found 'random-0'\nuse another folder"
     ):
-        extract.extract(images, dit, folder=tmp_path / "out", **POINTS)
+        extract.extract(images, dit, RECIPE, folder=tmp_path / "out")
     with pytest.raises(CacheError, match="seed: expected 3, found 0"):
-        extract.extract(images, dit, folder=tmp_path / "out", seed=3, **POINTS)
+        extract.extract(images, dit, replace(RECIPE, seed=3), folder=tmp_path / "out")
 
 
 def test_folder_of_another_division_is_refused(images, dit, tmp_path):
-    extract.extract(images, dit, folder=tmp_path / "out", shard_size=8, **POINTS)
+    extract.extract(images, dit, RECIPE, folder=tmp_path / "out", shard_size=8)
     with pytest.raises(CacheError, match="holds 00000000-00000008.h5, which is no shard of this division"):
-        extract.extract(images, dit, folder=tmp_path / "out", shard_size=10, **POINTS)
+        extract.extract(images, dit, RECIPE, folder=tmp_path / "out", shard_size=10)
 
 
 def test_damaged_cache_is_refused_and_mended_as_the_message_says(images, dit, tmp_path):
-    found = extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
-    before = found.grid()
+    found = extract.features(images, dit, RECIPE, root=tmp_path, shard_size=8)
+    before = found.stack()
     shard = found.path.parent / "val" / "00000008-00000016.h5"
     shard.write_bytes(shard.read_bytes()[:1000])
     with pytest.raises(CacheError, match=r"00000008-00000016\.h5 is truncated or replaced.*delete that file"):
-        extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
+        extract.features(images, dit, RECIPE, root=tmp_path, shard_size=8)
     shard.unlink()
-    again = extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
-    assert np.array_equal(again.grid(), before)
+    again = extract.features(images, dit, RECIPE, root=tmp_path, shard_size=8)
+    assert np.array_equal(again.stack(), before)
 
 
 def test_complete_cache_on_a_read_only_disk_serves_everything(images, dit, calls, tmp_path, monkeypatch):
     """No lock can be made there, and none is needed."""
-    found = extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
+    found = extract.features(images, dit, RECIPE, root=tmp_path, shard_size=8)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.h5")}
     calls["latents"].clear()
 
@@ -345,9 +351,9 @@ def test_complete_cache_on_a_read_only_disk_serves_everything(images, dit, calls
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(extract, "only_writer", read_only)
-    again = extract.features(images, dit, root=tmp_path, shard_size=8, **POINTS)
-    assert np.array_equal(again.grid(), found.grid())
-    made = extract.extract(images, dit, folder=found.path.parent, shard_size=8, **POINTS)
+    again = extract.features(images, dit, RECIPE, root=tmp_path, shard_size=8)
+    assert np.array_equal(again.stack(), found.stack())
+    made = extract.extract(images, dit, RECIPE, folder=found.path.parent, shard_size=8)
     assert [path.name for path in made] == shards_in(found.path.parent)
     assert cache.verify(found.path).ids.tolist() == images.ids.tolist() and not cache.missing(found.path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.h5")} == files
@@ -355,21 +361,23 @@ def test_complete_cache_on_a_read_only_disk_serves_everything(images, dit, calls
 
 
 def test_damaged_view_is_written_anew(images, dit, calls, tmp_path):
-    how = {"folder": tmp_path / "out", "shard_size": 8, **POINTS}
-    extract.extract(images, dit, **how)
+    how = {"folder": tmp_path / "out", "shard_size": 8}
+    extract.extract(images, dit, RECIPE, **how)
     view = tmp_path / "out" / "val.h5"
     whole = view.read_bytes()
     view.write_bytes(whole[:1000] + b"?" + whole[1001:])
     with pytest.raises(CacheError, match=r"val\.h5 is damaged"):
         cache.open(view)
     calls["latents"].clear()
-    extract.extract(images, dit, **how)
+    extract.extract(images, dit, RECIPE, **how)
     assert view.read_bytes() == whole and not calls["latents"]
 
 
 def test_two_writers_share_the_work(images, dit, calls, tmp_path):
-    how = {"folder": tmp_path / "out", "shard_size": 4, "batch_size": 4, **POINTS}
-    writers = [threading.Thread(target=extract.extract, args=(images, dit), kwargs=how) for _ in range(2)]
+    how = {"folder": tmp_path / "out", "shard_size": 4, "batch_size": 4}
+    writers = [
+        threading.Thread(target=extract.extract, args=(images, dit, RECIPE), kwargs=how) for _ in range(2)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -386,8 +394,8 @@ def test_float32_where_values_leave_the_range_of_float16(images, dit, tmp_path, 
         return {b: t * (1e6 if b == 3 else 1) for b, t in states(z, timestep, blocks, **options).items()}
 
     monkeypatch.setattr(dit, "states", large)
-    found = extract.features(images, dit, root=tmp_path, **POINTS)
-    assert np.abs(found.read(3, 30)).max() > np.finfo(np.float16).max
+    found = extract.features(images, dit, RECIPE, root=tmp_path)
+    assert np.abs(found.read((30, 3))).max() > np.finfo(np.float16).max
     with h5py.File(found.path) as view:
         assert view["b03/t0030"].dtype == np.float32 and view["b01/t0030"].dtype == np.float16
 
@@ -396,9 +404,9 @@ def test_text_pooled_over_all_tokens_or_the_real_ones(plaid, tmp_path):
     texts = tiny.split(9)
     z, mask = plaid.latents(list(texts.captions))
     tokens = plaid.states(schedule.noised(z, 10, "mean", plaid.schedule), 10, [2])[2]
-    how = {"root": tmp_path, "blocks": [2], "timesteps": [10], "noising": "mean"}
-    everywhere = extract.features(texts, plaid, **how).read(2, 10)
-    real = extract.features(texts, plaid, pooling="real", **how).read(2, 10)
+    recipe = Recipe(blocks=[2], timesteps=[10], noising="mean")
+    everywhere = extract.features(texts, plaid, recipe, root=tmp_path).read((10, 2))
+    real = extract.features(texts, plaid, replace(recipe, pooling="real"), root=tmp_path).read((10, 2))
     np.testing.assert_allclose(everywhere, tokens.mean(dim=1).numpy(), **HALF)
     by_hand = [row[real_ones].mean(dim=0).numpy() for row, real_ones in zip(tokens, mask, strict=True)]
     np.testing.assert_allclose(real, by_hand, **HALF)
@@ -408,32 +416,32 @@ def test_unpadded_texts_run_as_if_alone(plaid, tmp_path):
     """What a text's tokens are does not depend on the batch, on the length cut to, or on padding."""
     texts = tiny.split(9)
     empty = replace(texts, captions=("", *texts.captions[1:]))
-    how = {"blocks": [1, 2], "timesteps": [10], "noising": "mean", "pooling": "unpadded"}
-    found = extract.features(empty, plaid, root=tmp_path / "a", **how)
-    other = extract.features(empty, plaid, root=tmp_path / "b", batch_size=4, **how)
-    np.testing.assert_allclose(found.read(2, 10), other.read(2, 10), **HALF)
-    assert not found.read(2, 10)[0].any()
+    recipe = Recipe(blocks=[1, 2], timesteps=[10], noising="mean", pooling="unpadded")
+    found = extract.features(empty, plaid, recipe, root=tmp_path / "a")
+    other = extract.features(empty, plaid, recipe, root=tmp_path / "b", batch_size=4)
+    np.testing.assert_allclose(found.read((10, 2)), other.read((10, 2)), **HALF)
+    assert not found.read((10, 2))[0].any()
     z, mask = plaid.latents(list(texts.captions))
     z = schedule.noised(z, 10, "mean", plaid.schedule)
     for row in range(1, 9):
         alone = plaid.states(z[row : row + 1, : int(mask[row].sum())], 10, [2])[2]
-        np.testing.assert_allclose(found.read(2, 10)[row], alone.mean(dim=1)[0].numpy(), **HALF)
-    padded = extract.features(empty, plaid, root=tmp_path / "c", **how | {"pooling": "real"})
-    assert np.abs(padded.read(2, 10)[1:] - found.read(2, 10)[1:]).max() > 0.01  # it does see padding
+        np.testing.assert_allclose(found.read((10, 2))[row], alone.mean(dim=1)[0].numpy(), **HALF)
+    padded = extract.features(empty, plaid, replace(recipe, pooling="real"), root=tmp_path / "c")
+    assert np.abs(padded.read((10, 2))[1:] - found.read((10, 2))[1:]).max() > 0.01  # it does see padding
     with pytest.raises(ValueError, match="'ddim' runs the model on padded texts"):
-        extract.features(texts, plaid, root=tmp_path, **how | {"noising": "ddim"})
+        extract.features(texts, plaid, replace(recipe, noising="ddim"), root=tmp_path)
 
 
 def test_condition_is_what_the_model_is_told(images, dit, tmp_path):
-    how = {"blocks": [3], "timesteps": [0], "noising": "mean"}
-    told = extract.features(images, dit, root=tmp_path, condition=50, **how).read(3, 0)
+    recipe = Recipe(blocks=[3], timesteps=[0], noising="mean")
+    told = extract.features(images, dit, replace(recipe, condition=50), root=tmp_path).read((0, 3))
     z = dit.latents([images.image(row) for row in range(len(images))]).z
     z = schedule.noised(z, 0, "mean", dit.schedule)
     np.testing.assert_allclose(told, dit.states(z, 50, [3])[3].mean(dim=1).numpy(), **HALF)
 
 
 def test_provenance_says_what_decided_the_features(images, dit, tmp_path):
-    found = extract.features(images, dit, root=tmp_path, seed=4, **POINTS)
+    found = extract.features(images, dit, replace(RECIPE, seed=4), root=tmp_path)
     assert found.provenance == {
         "schema": cache.SCHEMA, "version": recipe.VERSION,
         "backbone": "dit-tiny", "backbone_sha256": "random-0",
@@ -449,7 +457,7 @@ def test_bars_stay_out_of_notebooks(images, dit, tmp_path, monkeypatch, capsys, 
     monkeypatch.delenv("DIFFFEAT_PROGRESS", raising=False)
     if setting:
         monkeypatch.setenv("DIFFFEAT_PROGRESS", setting)
-    extract.extract(images, dit, folder=tmp_path / "out", progress=progress, **POINTS)
+    extract.extract(images, dit, RECIPE, folder=tmp_path / "out", progress=progress)
     output = capsys.readouterr()
     assert not output.out and ("dit-tiny: 100%" in output.err) == bars
     assert not bars or "samples/s" in output.err
@@ -457,16 +465,16 @@ def test_bars_stay_out_of_notebooks(images, dit, tmp_path, monkeypatch, capsys, 
 
 def test_existing_shards_count_as_done_in_the_bar(images, dit, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DIFFFEAT_PROGRESS", "1")
-    extract.extract(images, dit, folder=tmp_path / "out", shard_size=8, shard="1/2", **POINTS)
+    extract.extract(images, dit, RECIPE, folder=tmp_path / "out", shard_size=8, shard="1/2")
     capsys.readouterr()
-    extract.extract(images, dit, folder=tmp_path / "out", shard_size=8, **POINTS)
+    extract.extract(images, dit, RECIPE, folder=tmp_path / "out", shard_size=8)
     assert "8.00/23.0" in capsys.readouterr().err
 
 
 def test_nothing_warns_when_nothing_is_wrong(images, dit, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        extract.features(images, dit, root=tmp_path, **POINTS)
+        extract.features(images, dit, RECIPE, root=tmp_path)
 
 
 def test_extractions_killed_at_any_moment_end_byte_equal(tmp_path):

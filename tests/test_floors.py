@@ -64,7 +64,7 @@ def test_a_floor_is_probed_as_features_are_and_paired_with_them(world):
     scores, labels = probes.scores(features["test"][None])[0], splits["test"].labels
     assert (floor.name, floor.metric) == ("some", "mAP")
     assert floor.value == pytest.approx(metrics.mean_average_precision(labels, scores))
-    expected = stats.map_draws(labels, scores, draws=50, seed=grid.PARTS["test"])
+    expected = stats.map_draws(labels, scores, draws=50, seed=grid.RESAMPLING["test"])
     np.testing.assert_array_equal(floor.measured.draws, expected)
     judged = floors.judged("some", splits["test"], scores, resamples=50)
     assert judged.interval == floor.interval == stats.percentiles(expected)
@@ -136,8 +136,8 @@ def test_the_optimum_of_a_grid_is_that_of_its_best_point(world):
             self.ids, self.values = splits[part].ids, features[part]
             self.noise = random.normal(size=self.values.shape)
 
-        def read(self, block, timestep):
-            return self.values if (block, timestep) == (2, 10) else self.noise
+        def read(self, point):
+            return self.values if point == (10, 2) else self.noise
 
     value = np.array([[[0.1, 0.2], [0.3, 0.9]]])
     found = grid.Grid((0, 10), (1, 2), value, value, value, value, ({part: Kept(part) for part in splits},))

@@ -64,7 +64,15 @@ def test_scores_are_the_formula(data, head):
 
 
 EVEN = [(0, 0), (2, 1), (1, 0)]  # in no order of text
-UNEVEN = [(1, 1), (0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (1, 0)]  # one point shared by four pairs, one by one
+UNEVEN = [
+    (1, 1),
+    (0, 0),
+    (1, 0),
+    (0, 1),
+    (1, 1),
+    (2, 0),
+    (1, 0),
+]  # one point of four pairs
 
 
 @pytest.mark.parametrize("pairs", [EVEN, UNEVEN], ids=["even", "uneven"])

@@ -8,10 +8,11 @@ import tiny
 from sklearn.metrics import average_precision_score
 
 from difffeat.features import datasets, extract
+from difffeat.features.recipe import Recipe
 from difffeat.probing import floors, fusion, grid, metrics, probe, stats
 from difffeat.probing.pairs import Pairs
 
-POINTS = dict(blocks=[0, 1, 2], timesteps=[0, 100])
+RECIPE = Recipe(blocks=[0, 1, 2], timesteps=[0, 100])
 QUICK = dict(resamples=20, probing=dict(epochs=3))
 
 
@@ -32,13 +33,14 @@ def root(tmp_path_factory):
 
 def test_a_grid_is_its_points_one_by_one(splits, root):
     model = tiny.plaid()
-    measured = grid.measure(splits, model, root=root, seeds=[0, 1], **POINTS, **QUICK)
+    measured = grid.measure(splits, model, RECIPE, root=root, seeds=[0, 1], **QUICK)
     assert measured.test.shape == measured.val.shape == (2, 2, 3) and measured.draws.shape == (20, 2, 3)
     found = {
-        part: extract.features(split, model, root=root, seed=1, **POINTS) for part, split in splits.items()
+        part: extract.features(split, model, replace(RECIPE, seed=1), root=root)
+        for part, split in splits.items()
     }
-    one = probe.fit_grid(found["train"].read(2, 100)[None], splits["train"].labels, epochs=3)
-    scores = one.scores(found["test"].read(2, 100)[None])[0]
+    one = probe.fit_grid(found["train"].read((100, 2))[None], splits["train"].labels, epochs=3)
+    scores = one.scores(found["test"].read((100, 2))[None])[0]
     expected = metrics.mean_average_precision(splits["test"].labels, scores)
     assert measured.test[1, 1, 2] == pytest.approx(expected, abs=1e-6)
     assert measured.val_draws.shape == measured.draws.shape and len(measured.features) == 2
@@ -46,16 +48,16 @@ def test_a_grid_is_its_points_one_by_one(splits, root):
     assert at.value == pytest.approx(measured.test[:, 1, 2].mean())
     assert at.interval.low <= at.interval.high and measured.draws[:, 1, 2].min() <= at.interval.low
     np.testing.assert_array_equal(at.draws, measured.draws[:, 1, 2])
-    assert measured.average.value == pytest.approx(measured.mean.mean())
+    assert measured.average.value == pytest.approx(measured.values.mean())
     np.testing.assert_allclose(measured.average.draws, measured.draws.mean(axis=(1, 2)))
     seen = measured.on_val
-    assert seen.best == measured.best and np.array_equal(seen.mean, measured.val.mean(axis=0))
+    assert seen.best == measured.best and np.array_equal(seen.values, measured.val.mean(axis=0))
 
 
 def test_seeds_measured_apart_and_joined_are_seeds_measured_together(splits, root):
-    model, what = tiny.plaid(), dict(root=root, **POINTS, **QUICK)
-    together = grid.measure(splits, model, seeds=[0, 1], **what)
-    joined = grid.over_seeds([grid.measure(splits, model, seeds=[seed], **what) for seed in (0, 1)])
+    model, what = tiny.plaid(), dict(root=root, **QUICK)
+    together = grid.measure(splits, model, RECIPE, seeds=[0, 1], **what)
+    joined = grid.over_seeds([grid.measure(splits, model, RECIPE, seeds=[seed], **what) for seed in (0, 1)])
     for name in ("val", "test", "draws", "val_draws"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(together, name))
     assert (joined.timesteps, joined.blocks) == (together.timesteps, together.blocks)
@@ -72,7 +74,7 @@ def test_draws_over_seeds_are_of_the_average_and_as_wide_as_seeds_are_apart():
         test = np.full((1, 1, 2), value)
         seeds.append(grid.Grid((0,), (1, 2), test, test, value + images, value + images))
     joined = grid.over_seeds(seeds)
-    np.testing.assert_allclose(joined.mean, 0.5)
+    np.testing.assert_allclose(joined.values, 0.5)
     assert joined.test.shape == (2, 1, 2) and joined.draws.shape == (400, 1, 2)
     assert joined.draws.std(axis=0) == pytest.approx(np.full((1, 2), 0.1), rel=0.05)
     np.testing.assert_allclose(joined.draws, joined.val_draws)  # val and test take the same seeds in a draw
@@ -109,21 +111,21 @@ def test_one_class_a_sample_is_measured_by_accuracy(splits, root):
         part: replace(split, labels=np.eye(len(split.names))[classes[part]]) for part, split in splits.items()
     }
     model = tiny.plaid()
-    measured = grid.measure(one, model, root=root, metric="top-1", **POINTS, **QUICK)
-    found = {part: extract.features(split, model, root=root, **POINTS) for part, split in splits.items()}
-    fitted = probe.fit_grid(found["train"].read(2, 100)[None], classes["train"], loss="ce", epochs=3)
-    hits = fitted.scores(found["test"].read(2, 100)[None])[0].argmax(axis=1) == classes["test"]
+    measured = grid.measure(one, model, RECIPE, root=root, metric="top-1", **QUICK)
+    found = {part: extract.features(split, model, RECIPE, root=root) for part, split in splits.items()}
+    fitted = probe.fit_grid(found["train"].read((100, 2))[None], classes["train"], loss="ce", epochs=3)
+    hits = fitted.scores(found["test"].read((100, 2))[None])[0].argmax(axis=1) == classes["test"]
     assert measured.test[0, 1, 2] == pytest.approx(hits.mean())
     assert measured.draws[:, 1, 2].mean() == pytest.approx(hits.mean(), abs=0.05)
-    five = grid.measure(one, model, root=root, metric="top-5", **POINTS, **QUICK)
+    five = grid.measure(one, model, RECIPE, root=root, metric="top-5", **QUICK)
     assert (five.test == 1).all()  # of three classes
     commonest = np.bincount(classes["train"]).argmax()
     floor = floors.label_frequency(one, "top-1")
     assert floor.value == pytest.approx((classes["test"] == commonest).mean())
     with pytest.raises(ValueError, match=r"sample \d+ has [023] labels: measure mAP"):
-        grid.measure(splits, model, root=root, metric="top-1", **POINTS, **QUICK)
+        grid.measure(splits, model, RECIPE, root=root, metric="top-1", **QUICK)
     with pytest.raises(ValueError, match="unknown metric 'accuracy'; there are mAP, top-1, top-5"):
-        grid.measure(one, model, root=root, metric="accuracy", **POINTS, **QUICK)
+        grid.measure(one, model, RECIPE, root=root, metric="accuracy", **QUICK)
 
 
 def test_ignored_pairs_are_not_judged():
@@ -149,22 +151,22 @@ def test_the_best_point_is_chosen_on_val():
 
 
 def test_filling_by_shares_is_what_measuring_finds(splits, root):
-    model, what = tiny.dit(), dict(root=root, seeds=[3], shard_size=16, **POINTS)
-    first = grid.fill(splits, model, shard="1/2", **what)
+    model, what = tiny.dit(), dict(root=root, seeds=[3], shard_size=16)
+    first = grid.fill(splits, model, RECIPE, shard="1/2", **what)
     assert not first.verified.any() and (first.shards < first.of).all()
-    whole = grid.fill(splits, model, shard="2/2", **what)
+    whole = grid.fill(splits, model, RECIPE, shard="2/2", **what)
     assert whole.verified.all() and list(whole.shards) == list(whole.of) == [4, 3, 3]
     files = {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")}
-    grid.measure(splits, model, root=root, seeds=[3], **POINTS, **QUICK)
+    grid.measure(splits, model, RECIPE, root=root, seeds=[3], **QUICK)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")} == files
 
 
 def test_a_clean_input_is_the_same_for_every_timestep_told_at_block_0_of_text_only(splits, root):
-    told = dict(blocks=[0, 3], timesteps=[50, 200])
-    clean = grid.conditioned(splits, tiny.dit(), root=root, **told, **QUICK)
-    assert (clean.timesteps, clean.blocks, clean.mean.shape) == ((50, 200), (0, 3), (2, 2))
-    assert clean.mean[0, 0] == clean.mean[1, 0]  # the embedding before the first block is told nothing
-    assert clean.mean[0, 1] != clean.mean[1, 1]
+    told = Recipe(blocks=[0, 3], timesteps=[50, 200])
+    clean = grid.conditioned(splits, tiny.dit(), told, root=root, **QUICK)
+    assert (clean.timesteps, clean.blocks, clean.values.shape) == ((50, 200), (0, 3), (2, 2))
+    assert clean.values[0, 0] == clean.values[1, 0]  # the embedding before the first block is told nothing
+    assert clean.values[0, 1] != clean.values[1, 1]
 
 
 def test_floors_know_what_they_should(splits):
@@ -178,17 +180,17 @@ def test_floors_know_what_they_should(splits):
 
 
 def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
-    images = grid.features(splits, tiny.dit(), root=root, **POINTS)
-    texts = grid.features(splits, tiny.plaid(), root=root, **POINTS)
+    images = grid.features(splits, tiny.dit(), RECIPE, root=root)
+    texts = grid.features(splits, tiny.plaid(), RECIPE, root=root)
     pairs = Pairs(splits, [images], [texts], d_align=8, epochs=3)
     wanted = [((0, 1), (0, 2)), ((100, 1), (0, 2)), ((0, 1), (100, 0))]
     together = pairs(wanted)
     read = [
-        found["train"].read(block, timestep)
+        found["train"].read((timestep, block))
         for found, (timestep, block) in zip((images, texts), wanted[2], strict=True)
     ]
     alone = fusion.fit("addition", *read, splits["train"].labels, d_align=8, epochs=3)
-    scores = alone.scores(images["val"].read(1, 0), texts["val"].read(0, 100))
+    scores = alone.scores(images["val"].read((0, 1)), texts["val"].read((100, 0)))
     assert together[2] == pytest.approx(
         metrics.mean_average_precision(splits["val"].labels, scores), abs=1e-5
     )
@@ -201,9 +203,9 @@ def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
 
 
 def test_pairs_of_other_samples_are_refused(splits, root):
-    images = grid.features(splits, tiny.dit(), root=root, **POINTS)
+    images = grid.features(splits, tiny.dit(), RECIPE, root=root)
     turned = {part: split.select(split.ids[::-1]) for part, split in splits.items()}
-    texts = grid.features(turned, tiny.plaid(), root=root, **POINTS)
+    texts = grid.features(turned, tiny.plaid(), RECIPE, root=root)
     with pytest.raises(ValueError, match="image and text features of train are not of the same samples"):
         Pairs(splits, [images], [texts])
 
@@ -212,7 +214,7 @@ def test_pairs_of_other_samples_are_refused(splits, root):
 def of_seeds(splits, root):
     """Features of each noise seed: of images two, of texts two."""
     return [
-        [grid.features(splits, model, root=root, seed=seed, **POINTS) for seed in (0, 1)]
+        [grid.features(splits, model, replace(RECIPE, seed=seed), root=root) for seed in (0, 1)]
         for model in (tiny.dit(), tiny.plaid())
     ]
 
@@ -243,12 +245,12 @@ def test_pairs_and_grids_are_resampled_alike(splits, of_seeds):
     """The same images and the same seeds in each draw, or differences would not be paired."""
     images, texts = of_seeds
     measured = Pairs(splits, images[:1], texts[:1], resamples=30, d_align=8, epochs=3)
-    read = images[0]["train"].read(1, 0), texts[0]["train"].read(2, 0)
+    read = images[0]["train"].read((0, 1)), texts[0]["train"].read((0, 2))
     fused = fusion.fit("addition", *read, splits["train"].labels, d_align=8, epochs=3)
     for part, name in (("test", "draws"), ("val", "val_draws")):
-        read = images[0][part].read(1, 0), texts[0][part].read(2, 0)
+        read = images[0][part].read((0, 1)), texts[0][part].read((0, 2))
         judged = splits[part].judged(fused.scores(*read))
-        expected = stats.map_draws(*judged, draws=30, seed=grid.PARTS[part])
+        expected = stats.map_draws(*judged, draws=30, seed=grid.RESAMPLING[part])
         np.testing.assert_allclose(getattr(measured[PAIRS[0]], name), expected, atol=1e-5)
     assert measured[PAIRS[0]].on_test.value == measured[PAIRS[0]].test
 
@@ -310,15 +312,15 @@ def test_another_input_is_another_cache(splits, root):
         part: replace(split, captions=tuple(c + " here" for c in split.captions))
         for part, split in splits.items()
     }
-    a, b = (grid.features(some, model, root=root, **POINTS) for some in (splits, shouted))
+    a, b = (grid.features(some, model, RECIPE, root=root) for some in (splits, shouted))
     assert a["test"].path != b["test"].path
-    assert not np.array_equal(a["test"].read(1, 0), b["test"].read(1, 0))
+    assert not np.array_equal(a["test"].read((0, 1)), b["test"].read((0, 1)))
 
 
 def test_a_point_that_was_measured_is_read_by_another_grid_and_the_rest_measured(splits, root, monkeypatch):
     how = dict(root=root, resamples=20, probing=dict(epochs=2))
     model, trained = tiny.dit(), []
-    whole = grid.measure(splits, model, **POINTS, **how)
+    whole = grid.measure(splits, model, RECIPE, **how)
     fit = probe.fit_grid
 
     def counted(features, *given, **named):
@@ -327,10 +329,10 @@ def test_a_point_that_was_measured_is_read_by_another_grid_and_the_rest_measured
         return fit(iter(chunks), *given, **named)
 
     monkeypatch.setattr(probe, "fit_grid", counted)
-    part = grid.measure(splits, model, blocks=[0, 2], timesteps=[100], **how)
+    part = grid.measure(splits, model, Recipe(blocks=[0, 2], timesteps=[100]), **how)
     assert not trained
     narrow = grid.narrowed(whole, [0, 2], [100])
     for name in ("val", "test", "draws", "val_draws"):
         np.testing.assert_array_equal(getattr(part, name), getattr(narrow, name))
-    grid.measure(splits, model, blocks=[0, 2], timesteps=[100], **how | dict(probing=dict(epochs=3)))
+    grid.measure(splits, model, Recipe(blocks=[0, 2], timesteps=[100]), **how | dict(probing=dict(epochs=3)))
     assert trained == [2]

@@ -22,6 +22,7 @@ import data_prep
 from difffeat import backbones
 from difffeat.features import extract, recipe
 from difffeat.features.datasets import Split
+from difffeat.features.recipe import Recipe
 
 RECORDED = Path(__file__).parent / "features.json"
 CAPTIONS = ["a red car by a tree", "", "two boats and a moon " * 12, "Ein Haus, ein Vogel?"]
@@ -76,8 +77,8 @@ def made(folder):
         )
     numbers = {}
     for case, (split, model, what) in cases.items():
-        found = extract.features(split, model, root=folder / "cache", progress=False, **what)
-        numbers[case] = found.grid()[..., ::40].round(4).tolist()  # (points, N, a few of D)
+        found = extract.features(split, model, Recipe(**what), root=folder / "cache", progress=False)
+        numbers[case] = found.stack()[..., ::40].round(4).tolist()  # (points, N, a few of D)
     return numbers
 
 
@@ -110,12 +111,13 @@ def drawn(folder, seed):
 
 @pytest.mark.parametrize("second", ["here", "elsewhere"])
 def test_other_pictures_of_the_same_names_and_sizes_are_other_inputs(tmp_path, second):
-    model, how = tiny.dit(), dict(root=tmp_path / "cache", blocks=[2], timesteps=[0], progress=False)
-    before = extract.features(drawn(tmp_path / "here", 0), model, **how).read(2, 0)
-    after = extract.features(drawn(tmp_path / second, 1), model, **how).read(2, 0)
+    how = dict(root=tmp_path / "cache", progress=False)
+    model, recipe = tiny.dit(), Recipe(blocks=[2], timesteps=[0])
+    before = extract.features(drawn(tmp_path / "here", 0), model, recipe, **how).read((0, 2))
+    after = extract.features(drawn(tmp_path / second, 1), model, recipe, **how).read((0, 2))
     assert np.abs(before - after).max() > 0.1
-    back = extract.features(drawn(tmp_path / "third", 0), model, **how)
-    np.testing.assert_array_equal(back.read(2, 0), before)
+    back = extract.features(drawn(tmp_path / "third", 0), model, recipe, **how)
+    np.testing.assert_array_equal(back.read((0, 2)), before)
     assert (
         len(list((tmp_path / "cache").glob("dit-tiny-*"))) == 2
     )  # and the same are the same, wherever they lie

@@ -20,8 +20,8 @@ def test_the_grids_are_complete(number):
     image, text = paper.grid(number, "image"), paper.grid(number, "text")
     assert image.timesteps == (10, 20, 30, 50, 100, 150) and text.timesteps == (0, 10, 20, 30)
     assert image.blocks == text.blocks == (8, 12, 16, 20, 24)
-    assert image.mean.shape == (6, 5) and text.mean.shape == (4, 5) and image.draws.shape == (1, 6, 5)
-    assert np.isfinite(image.mean).all() and np.isfinite(text.mean).all()
+    assert image.values.shape == (6, 5) and text.values.shape == (4, 5) and image.draws.shape == (1, 6, 5)
+    assert np.isfinite(image.values).all() and np.isfinite(text.values).all()
     images = [(50, 8), (30, 12), (50, 12), (50, 16), (100, 12)]
     texts = [(0, 20), (0, 24), (10, 24)]
     assert set(paper.pairs(number)) == {(i, t) for i in images for t in texts}
@@ -40,13 +40,13 @@ def test_neighbouring_rows_agree(number):
     """Every metric is smooth over the grid, so a digit copied wrongly would stand out."""
     for modality in ("image", "text"):
         for metric in ("mAP", "CP", "CR", "CF1"):
-            grid = paper.grid(number, modality, metric).mean
+            grid = paper.grid(number, modality, metric).values
             middle = (grid[:-2] + grid[2:]) / 2
             assert np.abs(grid[1:-1] - middle).max() < 0.012, (modality, metric)
 
 
 def test_table_4_summarises_the_text_rows_of_table_5():
-    values = paper.grid(5, "text").mean
+    values = paper.grid(5, "text").values
     assert values.mean() == pytest.approx(paper.value(4, "mAP_mean", noising="deterministic").value, abs=6e-5)
     assert values.std(ddof=1) == pytest.approx(
         paper.value(4, "mAP_std", noising="deterministic").value, abs=6e-5

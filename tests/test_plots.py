@@ -101,7 +101,7 @@ def test_the_course_of_a_curve_in_words(values, course):
 
 def test_a_heatmap_leaves_out_what_was_not_measured():
     holes = grid()
-    holes.mean[0, :3] = np.nan
+    holes.values[0, :3] = np.nan
     table = plots.heatmap(holes).table.frame
     assert table["t = 0"].tolist()[:4] == ["–", "–", "–", "36.5%"]
     assert table.block.tolist()[0] == "1" and table["t = 50"].tolist()[4] == "44.5%"

@@ -323,9 +323,9 @@ def lacking(page, folder):
 def test_coco_runs_all_that_the_paper_reports(ran):
     run = ran["coco"]
     assert {"00_data", "30_fusion", "31_search", "40_cost", "90_claims"} <= run.results.keys()
-    fused = run.results["30_fusion"]["fusion_addition_map"]
+    fused = run.results["30_fusion"]["fusion_addition_score"]
     assert 0 < fused.value < 1 and fused.paper == paper.best(5, "fusion") and fused.status == "differs"
-    assert run.results["00_data"]["string_match_map"].value > 0.9  # the labels are appended to the captions
+    assert run.results["00_data"]["string_match_score"].value > 0.9  # the labels are appended to the captions
     assert (
         run.results["40_cost"].parameters["image_blocks"] == profiles.load("coco").parameters["image_blocks"]
     )

@@ -9,6 +9,7 @@ import tiny
 from difffeat.evidence import protocols
 from difffeat.evidence.protocols import Choice, Judge
 from difffeat.evidence.results import Result
+from difffeat.features.recipe import Recipe
 from difffeat.probing import probe
 from difffeat.show import protocols as strips
 
@@ -25,9 +26,10 @@ def judge(tmp_path_factory):
         part: replace(split, captions=tuple(f"{caption} here" for caption in split.captions))
         for part, split in splits.items()
     }
-    points = dict(blocks=[0, 1, 2], timesteps=[0, 50, 100])
+    recipe = Recipe(blocks=[0, 1, 2], timesteps=[0, 50, 100])
+    quiet = replace(recipe, noising="mean")
     models = tiny.dit(), tiny.plaid()
-    return Judge(splits, told, *models, points, points, "mean", folder / "features", (0,), 4, 20)
+    return Judge(splits, told, *models, recipe, quiet, folder / "features", (0,), 4, 20)
 
 
 def test_every_axis_has_the_base_among_its_values():

@@ -8,11 +8,11 @@ from difffeat.probing import search
 from difffeat.probing.search import (
     Point,
     full_search,
-    grid,
     local_search,
     lookup,
     neighbours,
     on_grids,
+    points_of,
     regret,
 )
 
@@ -89,7 +89,7 @@ def test_a_grid_of_one_point_needs_three_evaluations():
 
 def test_regret_is_what_the_neighbourhood_cannot_see():
     blocks, timesteps = [1, 2, 3], [0, 10]
-    alone = {point: float(point == (0, 1)) for point in grid(blocks, timesteps)}
+    alone = {point: float(point == (0, 1)) for point in points_of(blocks, timesteps)}
     pairs = {(i, t): 0.5 for i in alone for t in alone}
     pairs[(10, 3), (10, 3)] = 0.9  # the far corner: not a neighbour of (0, 1)
     pairs[(0, 2), (0, 1)] = 0.7
@@ -125,6 +125,6 @@ def test_a_wrong_evaluation_is_an_error(values, message):
 
 def test_a_wrong_grid_is_an_error():
     with pytest.raises(ValueError, match="blocks must be one or more values"):
-        search.grid([], [0])
+        search.points_of([], [0])
     with pytest.raises(ValueError, match="timesteps must be one or more values, each once"):
-        search.grid([1], [0, 0])
+        search.points_of([1], [0, 0])

@@ -166,7 +166,7 @@ def test_measured_numbers_are_subtracted_draw_by_draw():
     draws = np.random.default_rng(0).normal(size=1000)
     a, b = stats.Measured(0.5, 0.5 + draws), stats.Measured(0.25, 0.25 + 0.9 * draws)
     difference = a - b
-    assert difference.value == 0.25 and difference.mean.shape == ()
+    assert difference.value == 0.25 and difference.values.shape == ()
     np.testing.assert_allclose(difference.draws, 0.25 + 0.1 * draws)
     assert difference.interval == stats.percentiles(difference.draws)
     assert np.ptp(difference.interval) < 0.2 * np.ptp(a.interval)

@@ -70,7 +70,7 @@ def test_grids_are_of_the_pages_points_unless_told_otherwise(page):
         written.features[0]["train"].provenance["inputs"] != texts.features[0]["train"].provenance["inputs"]
     )
     copy = page.images(trained=False, seeds=[0], **page.floor_points)
-    assert copy.mean.shape == (1, 1) and not (copy.mean == images.mean[1, 0]).all()
+    assert copy.values.shape == (1, 1) and not (copy.values == images.values[1, 0]).all()
     clean = page.clean(**page.floor_points)
     assert clean.features[0]["train"].provenance["condition"] == 50
     pair = (images.best, texts.best)
@@ -84,6 +84,7 @@ def test_the_length_of_probes_is_that_of_the_page(page, monkeypatch):
     page.p.epochs = 3
     assert page.length == dict(epochs=3)
     seen = []
-    monkeypatch.setattr(grid, "measure", lambda *_, **how: seen.append(how))
+    monkeypatch.setattr(grid, "measure", lambda *given, **how: seen.append((given[-1], how)))
     page.texts(pooling="mean")
-    assert seen[0]["probing"] == dict(epochs=3) and seen[0]["pooling"] == "mean"
+    (recipe, how), *_ = seen
+    assert how["probing"] == dict(epochs=3) and recipe.pooling == "mean"

@@ -74,9 +74,12 @@ def sources(notebooks, results):
 
 
 def folded(cell):
-    """The cell; its code behind a click where it only sets up a page or records what it measured."""
-    if cell.cell_type == "code" and re.search(r"^(from|import) |\.record\(", cell.source, re.MULTILINE):
-        cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+    """The cell; its code behind a click where it shows nothing, sets up a page or records."""
+    tags = cell.metadata.get("tags", [])
+    if cell.cell_type != "code" or {"parameters", "injected-parameters"} & {*tags}:
+        return cell
+    if not cell.outputs or re.search(r"^(from|import) |\.record\(", cell.source, re.MULTILINE):
+        cell.metadata["tags"] = [*tags, "hide-input"]
     return cell
 
 

@@ -31,14 +31,10 @@ def remembered(folder, what, code, measure):
     if folder is None:
         return measure()
     path = _path(folder, what, code)
-    found = _read(path)
-    if found is not None:  # before any lock: what is complete serves on a read-only disk too
-        return found
-    with only_writer(path):
-        found = _read(path)
-        if found is None:
-            found = measure()
-            _write(path, found)
+    found = _read(path)  # before any lock: what is complete serves on a read-only disk too
+    if found is None:
+        with only_writer(path):  # whoever waited here for another finds what that one has measured
+            (found,) = each_remembered(folder, [what], code, lambda _: [measure()])
     return found
 
 

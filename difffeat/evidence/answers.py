@@ -92,16 +92,16 @@ def leakage(folder=None) -> str:
     """
     page = read(Path(folder or ROOT / "results" / "coco-lists") / "coco_captions.json")
     best = paper.best(5, "fusion")
-    matched = page["string_match_map"].value
+    matched = page["string_match_score"].value
     gap = show(best.value - matched, "points").lstrip("+")
     return (
         f"On {page['captions'].value:,} real captions of MS-COCO, a search for the names of the labels, with "
         f"no model, no picture and no training, finds the labels of enhanced captions with "
-        f"{page['string_match_map'].text} mAP; the paper's best fused feature has "
-        f"{show(best.value, 'percent')}, {gap} points more. In the same captions as written it finds "
-        f"{page['string_match_original_map'].text}. So a score on enhanced captions says how well labels are "
-        f"read back that were written there. It does not say that the features hold nothing else: that is "
-        f"what captions as written are for."
+        f"{page['string_match_score'].text} mAP; the paper's best fused feature has "
+        f"{show(best.value, 'percent')}, {gap} points more. In the same captions as written it "
+        f"finds {page['string_match_original_score'].text}. So a score on enhanced captions says how well "
+        f"labels are read back that were written there. It does not say that the features hold nothing else: "
+        f"that is what captions as written are for."
     )
 
 

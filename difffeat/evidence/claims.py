@@ -37,7 +37,7 @@ def check(claim, *measured, table=5, seeds=(), **options) -> Result:
     Parameters
     ----------
     claim : str, the id of a claim
-    *measured : what the claim compares, each an object with `mean` and `draws` (a grid: (T, B) and (R, T, B),
+    *measured : what the claim compares, each an object with `values` and `draws` (a grid: (T, B) and (R, T, B),
         with `timesteps` and `blocks`), or a pair (values, draws) with one more axis, R, in front of draws
 
         | claims | measured | options |
@@ -97,7 +97,7 @@ def _claim(name):
 
 def _checked(name, given):
     """Measured numbers whose draws fit their values, all finite."""
-    mean, draws = np.asarray(given.mean), np.asarray(given.draws)
+    mean, draws = np.asarray(given.values), np.asarray(given.draws)
     if draws.shape[1:] != mean.shape or not len(draws):
         raise ValueError(f"{name}: values {mean.shape} need draws (R, ...) of them, got {draws.shape}")
     if not (np.isfinite(mean).all() and np.isfinite(draws).all()):

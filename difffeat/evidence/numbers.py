@@ -24,7 +24,7 @@ def best_point(name, grid, what="", *, paper=None, seeds=()):
     list of Result: `<name>_score`, `<name>_timestep`, `<name>_block`, with intervals that hold the choice
     """
     about = dict(paper=paper, seeds=tuple(seeds), draws=len(grid.draws))
-    places = np.unravel_index(grid.choices[1], grid.mean.shape)
+    places = np.unravel_index(grid.choices[1], grid.values.shape)
     where = {"timestep": (grid.timesteps, places[0]), "block": (grid.blocks, places[1])}
     return [
         result(f"{name}_score", grid.at_best, what, metric=grid.metric, **about),

@@ -5,10 +5,11 @@ probe, the number of training images, the noise seed, the scaling or the weight 
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from difffeat.base.progress import bar
 from difffeat.evidence import claims
+from difffeat.features.recipe import Recipe
 from difffeat.probing import grid
 from difffeat.probing.pairs import Pairs
 
@@ -74,8 +75,7 @@ class Judge:
     ----------
     original, enhanced : dicts of "train", "val", "test" to Split, captions as written and with labels
     image, text : Backbones
-    image_points, text_points : dicts of blocks and timesteps; text_points also with pooling
-    deterministic : str, the noising of text that is not random
+    image_recipe, text_recipe : Recipe; that of text noised without a draw
     root : path, where the caches of features are
     seeds : tuple of int, the noise seeds where a choice names none
     d_align, resamples : int
@@ -85,9 +85,8 @@ class Judge:
     enhanced: dict
     image: object
     text: object
-    image_points: dict
-    text_points: dict
-    deterministic: str
+    image_recipe: Recipe
+    text_recipe: Recipe
     root: object
     seeds: tuple
     d_align: int
@@ -114,13 +113,12 @@ class Judge:
     def _grids(self, choice, seeds):
         """The grids that the claims are about."""
         how = dict(root=self.root, resamples=self.resamples, probing=choice.probing, train=choice.train)
-        quiet = dict(noising=self.deterministic) | self.text_points
-        noised = dict(noising="random", seeds=seeds) | self.text_points
+        quiet, noised = self.text_recipe, replace(self.text_recipe, noising="random")
         return {
-            "image": grid.measure(self.original, self.image, seeds=seeds, **self.image_points, **how),
-            "text": grid.measure(self.enhanced, self.text, **quiet, **how),
-            "noised": grid.measure(self.enhanced, self.text, **noised, **how),
-            "written": grid.measure(self.original, self.text, **quiet, **how),
+            "image": grid.measure(self.original, self.image, self.image_recipe, seeds=seeds, **how),
+            "text": grid.measure(self.enhanced, self.text, quiet, **how),
+            "noised": grid.measure(self.enhanced, self.text, noised, seeds=seeds, **how),
+            "written": grid.measure(self.original, self.text, quiet, **how),
         }
 
     def _fusion(self, choice, grids):

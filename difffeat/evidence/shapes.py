@@ -78,12 +78,12 @@ class _Curves:
     def __init__(self, grid, axis):
         labels = [f"t = {t}" for t in grid.timesteps], [f"block {b}" for b in grid.blocks]
         self.points, self.curves = labels[axis], labels[1 - axis]
-        self.values, self.draws = np.moveaxis(grid.mean, axis, 0), np.moveaxis(grid.draws, axis + 1, 1)
+        self.values, self.draws = np.moveaxis(grid.values, axis, 0), np.moveaxis(grid.draws, axis + 1, 1)
         self.z, self.noise = _standardised(
             self.values[:, None] - self.values[None], self.draws[:, :, None] - self.draws[:, None]
         )  # of point i over point j on each curve, (n, n, m), and its noise, (R, n, n, m)
         best, in_draws = choices(grid)
-        where = np.unravel_index([best, *in_draws], grid.mean.shape)
+        where = np.unravel_index([best, *in_draws], grid.values.shape)
         self.best, self.best_in_draws = where[axis][0], where[axis][1:]
         self.best_curve = where[1 - axis][0]
 
@@ -100,7 +100,7 @@ def choices(grid):
     """Where a grid is best, as a place among its T * B points, and where in each draw, (R,)."""
     if hasattr(grid, "choices"):
         return grid.choices
-    return int(grid.mean.argmax()), grid.draws.reshape(len(grid.draws), -1).argmax(axis=1)
+    return int(grid.values.argmax()), grid.draws.reshape(len(grid.draws), -1).argmax(axis=1)
 
 
 def unimodal(grid, axis):
@@ -169,10 +169,10 @@ def within(grid, axis, depth, low, high):
         raise TooFewPoints(
             f"points inside and outside of {low:.3g} to {high:.3g}, got {points.round(2).tolist()}"
         )
-    profile, draws = grid.mean.max(axis=1 - axis), grid.draws.max(axis=2 - axis)
+    profile, draws = grid.values.max(axis=1 - axis), grid.draws.max(axis=2 - axis)
     z, noise = _standardised(profile[:, None] - profile, draws[:, :, None] - draws[:, None])
     best, in_draws = choices(grid)
-    where = points[np.unravel_index([best, *in_draws], grid.mean.shape)[axis]]
+    where = points[np.unravel_index([best, *in_draws], grid.values.shape)[axis]]
     support = z[np.ix_(inside, ~inside)].min(axis=1).max()
     outside = np.flatnonzero(~inside)
     lead = z[np.ix_(~inside, inside)].min(axis=1)

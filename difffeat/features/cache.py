@@ -39,9 +39,9 @@ from difffeat.features.layout import (
     check_provenance,
     header,
     listed,
-    point_name,
     point_names,
 )
+from difffeat.features.points import Point
 from difffeat.features.sealed import AGAIN, CacheError, Sealed, opened
 
 __all__ = ["SCHEMA", "Features", "attributes", "missing", "open", "verify", "write_shard"]
@@ -73,8 +73,8 @@ class Features:
     def __len__(self):
         return len(self.ids)
 
-    def read(self, block: int, timestep: int) -> np.ndarray:
-        """Features of one point, float32 (N, D).
+    def read(self, point: Point | tuple[int, int]) -> np.ndarray:
+        """Features of one point, (timestep, block), float32 (N, D).
 
         Raises
         ------
@@ -84,20 +84,22 @@ class Features:
             If a shard has gone, was replaced or damaged since the cache was opened, or its bytes do not
             agree with their checksum.
         """
-        self._check_points([block], [timestep])
-        return self._read([point_name(block, timestep)])[0]
+        point = Point.of(point)
+        self._check_points([point.block], [point.timestep])
+        return self._read([point.name])[0]
 
-    def grid(self, blocks: Sequence[int] | None = None, timesteps: Sequence[int] | None = None) -> np.ndarray:
+    def stack(
+        self, blocks: Sequence[int] | None = None, timesteps: Sequence[int] | None = None
+    ) -> np.ndarray:
         """Features of blocks x timesteps (default all), float32 (P, N, D).
 
-        P runs over the blocks of the first timestep, then those of the next: `grid.reshape(timesteps, blocks,
-        N, D)`.
+        P runs over the blocks of the first timestep, then those of the next: reshaped, (T, B, N, D).
         """
         narrowed = self.select(
             self.blocks if blocks is None else blocks, self.timesteps if timesteps is None else timesteps
         )
         return self._read(
-            [point_name(block, timestep) for timestep in narrowed.timesteps for block in narrowed.blocks]
+            [Point(timestep, block).name for timestep in narrowed.timesteps for block in narrowed.blocks]
         )
 
     def select(self, blocks: Sequence[int], timesteps: Sequence[int]) -> Features:
@@ -242,7 +244,7 @@ def _arrays(ids, points):
     yield "index", ids
     for block, timestep, features in points:
         _check_finite(features, ids, block, timestep)
-        yield point_name(block, timestep), features
+        yield Point(timestep, block).name, features
 
 
 def _view(path: Path):

@@ -23,12 +23,13 @@ from difffeat.base.files import only_writer
 from difffeat.base.progress import bar
 from difffeat.features import cache, layout, schedule, views
 from difffeat.features.datasets import ON_BROKEN, BrokenImage, Split
-from difffeat.features.recipe import home, identity, location, recipe
+from difffeat.features.recipe import Recipe, home, identity, location
 
 
 def extract(
     split: Split,
     backbone,
+    recipe: Recipe,
     *,
     folder,
     batch_size: int | None = None,
@@ -36,7 +37,6 @@ def extract(
     shard: str = "1/1",
     on_broken: str = "error",
     progress: bool = True,
-    **what,
 ) -> list[Path]:
     """Write the shards of a split that are not there yet, and the view once all are.
 
@@ -46,6 +46,7 @@ def extract(
     ----------
     split : Split
     backbone : Backbone
+    recipe : Recipe
     folder : path; a folder belongs to one recipe, see `location`
     batch_size : int, samples per forward pass; by default 128 on a GPU, else 16, which stay near a core
     shard_size : int, samples per shard
@@ -53,7 +54,6 @@ def extract(
     on_broken : "error", or "skip" to leave out images that cannot be decoded; a warning and the cache name
         them, and `split.select(features.ids)` has the labels of the rest
     progress : bool, show a bar on the terminal
-    **what : blocks, timesteps, noising, seed, pooling, condition: as in `recipe`
 
     Returns
     -------
@@ -62,7 +62,7 @@ def extract(
     Raises
     ------
     ValueError
-        As `recipe`; also for a wrong `shard`.
+        As `Recipe`; also for a wrong `shard`.
     BrokenImage
         If an image cannot be decoded and is not to be skipped; the message names the file.
     CacheError
@@ -77,7 +77,7 @@ def extract(
     for name, size in (("batch_size", batch_size), ("shard_size", shard_size)):
         if size < 1:
             raise ValueError(f"{name} {size}: expected at least 1")
-    plan = recipe(split, backbone, **what)
+    plan = recipe.of(split, backbone)
     slices = [(lo, min(lo + shard_size, len(split))) for lo in range(0, len(split), shard_size)]
     paths = [layout.shard_path(folder, split.name, lo, hi) for lo, hi in slices]
     share = _share(shard, len(slices))
@@ -106,17 +106,19 @@ def extract(
     return paths[share]
 
 
-def features(split: Split, backbone, *, root, on_broken: str = "error", **how) -> cache.Features:
+def features(
+    split: Split, backbone, recipe: Recipe, *, root, on_broken: str = "error", **storing
+) -> cache.Features:
     """The features asked for: from a cache under `root` that has them, else extracted into a new one there.
 
     A cache of the same recipe with more blocks or timesteps serves as well.
 
     Parameters
     ----------
-    split, backbone : as in `extract`
+    split, backbone, recipe : as in `extract`
     root : path, the folder of all caches
     on_broken : "error" or "skip"
-    **how : the other parameters of `extract`, but `folder` and `shard`
+    **storing : batch_size, shard_size, progress: as in `extract`
 
     Returns
     -------
@@ -126,17 +128,16 @@ def features(split: Split, backbone, *, root, on_broken: str = "error", **how) -
     ------
     As `extract`; BrokenImage also if the cache leaves out images and that was not asked for now.
     """
-    storing = {name: how.pop(name) for name in ("batch_size", "shard_size", "progress") if name in how}
-    plan = recipe(split, backbone, **how)
+    plan = recipe.of(split, backbone)
     path = _covering(root, plan)
     if path is None:
         folder = location(root, plan)
-        extract(split, backbone, folder=folder, on_broken=on_broken, **storing, **how)
+        extract(split, backbone, recipe, folder=folder, on_broken=on_broken, **storing)
         path = layout.view_path(folder, split.name)
     found = cache.open(path, expected=identity(plan))
     if found.skipped and on_broken == "error":
         _refuse_or_warn(found.skipped, split, on_broken)
-    return found.select(how["blocks"], how["timesteps"])
+    return found.select(recipe.blocks, recipe.timesteps)
 
 
 def _covering(root, plan):

@@ -65,13 +65,9 @@ def check_cover(path, shards, samples):
         )
 
 
-def point_name(block, timestep):
-    return Point(timestep, block).name
-
-
 def point_names(provenance):
     return [
-        point_name(block, timestep) for timestep in provenance["timesteps"] for block in provenance["blocks"]
+        Point(timestep, block).name for timestep in provenance["timesteps"] for block in provenance["blocks"]
     ]
 
 

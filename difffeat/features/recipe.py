@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from difffeat.features import cache, schedule
@@ -17,22 +18,12 @@ POOLINGS = ("mean", "real", "unpadded")
 VERSION = 1
 
 
-def recipe(
-    split: Split,
-    backbone,
-    *,
-    blocks: Sequence[int],
-    timesteps: Sequence[int],
-    noising: str = "random",
-    seed: int = 0,
-    pooling: str = "mean",
-    condition: int | None = None,
-) -> dict:
-    """What decides the features; shards carry it as their provenance.
+@dataclass(frozen=True)
+class Recipe:
+    """How features are made of inputs and a model: made once, passed whole.
 
-    Parameters
+    Attributes
     ----------
-    split, backbone : what is fed to what
     blocks : ints from 0 (the embedding) to the backbone's depth
     timesteps : ints in [0, 1000), larger is noisier
     noising : "random", "mean" or "ddim", see `schedule.noised`
@@ -42,46 +33,67 @@ def recipe(
         The paper averages over tokens and does not speak of padding; its text model has no mask.
     condition : int, the timestep the model is told if it is not the one of the noise
 
-    Returns
-    -------
-    dict that JSON can hold
-
     Raises
     ------
     ValueError
-        If a block, a timestep or an option is out of range or unknown; the message gives those there are.
+        If an option is unknown; the message gives those there are.
     """
-    for name, value, known in (("pooling", pooling, POOLINGS), ("noising", noising, schedule.NOISINGS)):
-        if value not in known:
-            raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
-    if pooling != "mean" and backbone.modality != "text":
-        raise ValueError(f"pooling {pooling!r} leaves out padding, which only text has; use 'mean'")
-    if pooling == "unpadded" and noising == "ddim":
-        raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
-    if backbone.sha256 == "none":
-        raise ValueError(
-            "the backbone has no hash of its weights: features of others could pass for its own; set `sha256`"
-        )
-    return {
-        "schema": cache.SCHEMA,
-        "version": VERSION,
-        "backbone": backbone.name,
-        "backbone_sha256": backbone.sha256,
-        "dataset": split.dataset,
-        "split": split.name,
-        "samples": len(split),
-        "inputs": split.input_digest(backbone.modality),
-        "blocks": _rising("blocks", blocks, backbone.check_block),
-        "timesteps": _rising("timesteps", timesteps, schedule.check_timestep),
-        "noising": noising,
-        "seed": seed if noising == "random" else None,  # the others draw nothing
-        "pooling": pooling,
-        "condition": None if condition is None else schedule.check_timestep(condition),
-    }
+
+    blocks: Sequence[int]
+    timesteps: Sequence[int]
+    noising: str = "random"
+    seed: int = 0
+    pooling: str = "mean"
+    condition: int | None = None
+
+    def __post_init__(self):
+        for name, known in (("pooling", POOLINGS), ("noising", schedule.NOISINGS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
+        if self.pooling == "unpadded" and self.noising == "ddim":
+            raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
+
+    def of(self, split: Split, backbone) -> dict:
+        """All that decides the features of a split read by a backbone; shards carry it as their provenance.
+
+        Returns
+        -------
+        dict that JSON can hold
+
+        Raises
+        ------
+        ValueError
+            If a block or a timestep is out of range, or the pooling is not of the backbone's modality.
+        """
+        if self.pooling != "mean" and backbone.modality != "text":
+            raise ValueError(f"pooling {self.pooling!r} leaves out padding, which only text has; use 'mean'")
+        if backbone.sha256 == "none":
+            raise ValueError(
+                "the backbone has no hash of its weights: features of others could pass for its own; set "
+                "`sha256`"
+            )
+        told = self.condition
+        return {
+            "schema": cache.SCHEMA,
+            "version": VERSION,
+            "backbone": backbone.name,
+            "backbone_sha256": backbone.sha256,
+            "dataset": split.dataset,
+            "split": split.name,
+            "samples": len(split),
+            "inputs": split.input_digest(backbone.modality),
+            "blocks": _rising("blocks", self.blocks, backbone.check_block),
+            "timesteps": _rising("timesteps", self.timesteps, schedule.check_timestep),
+            "noising": self.noising,
+            "seed": self.seed if self.noising == "random" else None,  # the others draw nothing
+            "pooling": self.pooling,
+            "condition": None if told is None else schedule.check_timestep(told),
+        }
 
 
 def location(root, plan: dict) -> Path:
-    """The folder under `root` for the features of a recipe."""
+    """The folder under `root` for features of this provenance."""
     return home(root, plan) / _key({name: plan[name] for name in ("blocks", "timesteps")})
 
 

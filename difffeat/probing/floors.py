@@ -75,10 +75,9 @@ def words(splits):
 
 def optimum(splits, grid, resamples=200, name="regularised optimum"):
     """`regularised` on the features of a measured grid's best point, those of its first noise seed."""
-    timestep, block = grid.best
     taken = grid.features[0]
     read = {part: split.select(taken[part].ids) for part, split in splits.items()}
-    features = {part: found.read(block, timestep) for part, found in taken.items()}
+    features = {part: found.read(grid.best) for part, found in taken.items()}
     return regularised(name, read, features, grid.metric, resamples)
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from difffeat.base.remember import each_remembered
-from difffeat.features import cache, extract, layout, recipe
+from difffeat.features import cache, extract, layout
 from difffeat.features.points import Point
+from difffeat.features.recipe import location
 from difffeat.probing import probe, scoring, stats
 
 CODE = tuple(f"probing/{name}.py" for name in ("grid", "probe", "scoring", "metrics", "stats"))  # make a grid
-PARTS = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
+RESAMPLING = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Grid:
     metric: str = "mAP"
 
     @property
-    def mean(self):
+    def values(self):
         """The metric on test averaged over noise seeds, (T, B)."""
         return self.test.mean(axis=0)
 
     @property
     def best(self):
         """The Point with the highest metric on val; of equal ones the first."""
-        row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.mean.shape)
+        row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.values.shape)
         return Point(self.timesteps[row], self.blocks[column])
 
     @property
@@ -72,60 +73,58 @@ class Grid:
         """
         place, places = self.choices
         draws = self.draws.reshape(len(self.draws), -1)
-        return stats.around(float(self.mean.flat[place]), draws[np.arange(len(draws)), places])
+        return stats.around(float(self.values.flat[place]), draws[np.arange(len(draws)), places])
 
     @property
     def on_val(self):
-        """The same grid as a search may see it: `mean` is that of val."""
+        """The same grid as a search may see it: `values` are those of val."""
         return replace(self, test=self.val, draws=self.val_draws)
 
     def at(self, timestep, block):
         """The metric on test at one point, `Measured`."""
         row, column = self.timesteps.index(timestep), self.blocks.index(block)
-        return stats.Measured(float(self.mean[row, column]), self.draws[:, row, column])
+        return stats.Measured(float(self.values[row, column]), self.draws[:, row, column])
 
     @property
     def average(self):
         """The metric averaged over the points of the grid, `Measured`: how Table 4 sums up a grid."""
-        return stats.Measured(float(self.mean.mean()), self.draws.mean(axis=(1, 2)))
+        return stats.Measured(float(self.values.mean()), self.draws.mean(axis=(1, 2)))
 
 
-def features(splits, backbone, *, root, **how):
+def features(splits, backbone, recipe, *, root):
     """Features of train, val and test, read from the cache or extracted first.
 
     Parameters
     ----------
     splits : dict of "train", "val", "test" to Split
     backbone : Backbone
+    recipe : Recipe
     root : path, where the caches are
-    **how : blocks, timesteps, noising, seed, pooling, condition, ... as for `extract.features`
 
     Returns
     -------
     dict of part to cache.Features
     """
-    return {part: extract.features(split, backbone, root=root, **how) for part, split in splits.items()}
+    return {part: extract.features(split, backbone, recipe, root=root) for part, split in splits.items()}
 
 
 def fill(
     splits,
     backbone,
+    recipe,
     *,
     root,
-    blocks,
-    timesteps,
     seeds=(0,),
     shard="1/1",
     batch_size=None,
     shard_size=1024,
-    **how,
 ):
     """Extract this machine's share of the features of every split and noise seed; what is there already is
     kept.
 
     Parameters
     ----------
-    splits, backbone, root, blocks, timesteps, seeds, **how
+    splits, backbone, recipe, root, seeds
         As for `measure`, which then finds them.
     shard : "k/n", the k-th of n machines
     batch_size, shard_size : int, as for `extract.extract`
@@ -138,10 +137,10 @@ def fill(
     rows = []
     for seed in seeds:
         for part, split in splits.items():
-            what = dict(blocks=blocks, timesteps=timesteps, seed=seed, **how)
-            folder = recipe.location(root, recipe.recipe(split, backbone, **what))
+            seeded = replace(recipe, seed=seed)
+            folder = location(root, seeded.of(split, backbone))
             sizes = dict(batch_size=batch_size, shard_size=shard_size)
-            extract.extract(split, backbone, folder=folder, shard=shard, **sizes, **what)
+            extract.extract(split, backbone, seeded, folder=folder, shard=shard, **sizes)
             made = sorted((folder / split.name).glob("*.h5"))
             rows.append(
                 {
@@ -165,24 +164,22 @@ def _verified(view):
 def measure(
     splits,
     backbone,
+    recipe,
     *,
     root,
-    blocks,
-    timesteps,
     seeds=(0,),
     metric="mAP",
     resamples=200,
     probing=None,
     train=None,
-    **how,
 ):
     """Probe every (timestep, block) on every noise seed.
 
     Parameters
     ----------
-    splits, backbone, root, **how
+    splits, backbone, root
         As for `features`.
-    blocks, timesteps : lists of int, B and T of them
+    recipe : Recipe of T timesteps and B blocks, whose seed is each of `seeds` in turn
     seeds : noise seeds, S of them
     metric : str, a name in `scoring.SCORINGS`, which also says what the probes are trained for
     resamples : int, bootstrap resamples of the test images
@@ -193,8 +190,8 @@ def measure(
     -------
     Grid
     """
-    points = dict(blocks=sorted(blocks), timesteps=sorted(timesteps))  # as the cache keeps them
-    found = [features(splits, backbone, root=root, seed=seed, **points, **how) for seed in seeds]
+    rising = replace(recipe, blocks=sorted(recipe.blocks), timesteps=sorted(recipe.timesteps))
+    found = [features(splits, backbone, replace(rising, seed=seed), root=root) for seed in seeds]
     kept = Path(root).parent / "grids"
     how_judged = metric, resamples, probing or {}, train
     return over_seeds([_measured(splits, parts, how_judged, kept) for parts in found])
@@ -230,7 +227,7 @@ def _probed(read, parts, points, metric, resamples, probing, train):
     for part in ("val", "test"):
         judged = read[part].judged(probes.scores(_rows(parts[part], points)))  # (P, N, K)
         values[part] = by.value(*judged)  # (P,)
-        draws[part] = by.draws(*judged, draws=resamples, seed=PARTS[part])  # (R, P)
+        draws[part] = by.draws(*judged, draws=resamples, seed=RESAMPLING[part])  # (R, P)
     return [
         {
             "val": values["val"][place],
@@ -266,15 +263,13 @@ def over_seeds(grids):
 
 def _rows(found, points, samples=None):
     """Features of a few points after one another, (P, N, D): a large grid does not fit in memory."""
-    one = found.read(points[0].block, points[0].timestep)
+    one = found.read(points[0])
     together = max(1, probe.WORKING_SET // one.nbytes)
     for first in range(0, len(points), together):
-        yield np.stack(
-            [found.read(point.block, point.timestep)[:samples] for point in points[first : first + together]]
-        )
+        yield np.stack([found.read(point)[:samples] for point in points[first : first + together]])
 
 
-def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
+def conditioned(splits, backbone, recipe, **how):
     """A clean input, with the model told that it is noised to each timestep: how much the noise itself
     matters.
 
@@ -286,20 +281,9 @@ def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
     -------
     Grid over the timesteps told; the input is the one of timestep 0 without noise
     """
-    timesteps, blocks = sorted(timesteps), sorted(blocks)
-    told = [
-        measure(
-            splits,
-            backbone,
-            root=root,
-            blocks=blocks,
-            timesteps=[0],
-            noising="mean",
-            condition=timestep,
-            **how,
-        )
-        for timestep in timesteps
-    ]
+    timesteps, blocks = sorted(recipe.timesteps), sorted(recipe.blocks)
+    clean = replace(recipe, timesteps=[0], noising="mean")
+    told = [measure(splits, backbone, replace(clean, condition=timestep), **how) for timestep in timesteps]
     joined = {
         name: np.concatenate([getattr(grid, name) for grid in told], axis=1)
         for name in ("val", "test", "draws", "val_draws")
@@ -316,12 +300,12 @@ def side_by_side(images, texts, pair):
     images, texts : Grid of the same samples
     pair : ((timestep, block), (timestep, block))
     """
-    (image_timestep, image_block), (text_timestep, text_block) = pair
+    image, text = pair
     return {
         part: np.concatenate(
             [
-                images.features[0][part].read(image_block, image_timestep),
-                texts.features[0][part].read(text_block, text_timestep),
+                images.features[0][part].read(image),
+                texts.features[0][part].read(text),
             ],
             axis=1,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from difffeat.base.remember import remembered
 from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
-from difffeat.probing.grid import PARTS
+from difffeat.probing.grid import RESAMPLING
 
 CODE = (*grid.CODE, "probing/pairs.py", "probing/fusion.py")  # what makes the numbers of a pair
 
@@ -178,18 +178,18 @@ class Pairs:
 
     def _stack(self, seeds, points):
         """Training features of several (timestep, block) points of each noise seed, (S * P, N, D)."""
-        read = [parts["train"].read(point.block, point.timestep) for parts in seeds for point in points]
+        read = [parts["train"].read(point) for parts in seeds for point in points]
         return np.stack(read)[:, : self.train]
 
     def _read(self, fused, pair, images, texts):
         """mAP and draws of one trained pair on val and test, by name."""
         image, text = pair
         values, draws = {}, {}
-        for part in PARTS:
-            features = images[part].read(*reversed(image)), texts[part].read(*reversed(text))
+        for part in RESAMPLING:
+            features = images[part].read(image), texts[part].read(text)
             judged = self.splits[part].judged(fused.scores(*features))
             values[part] = metrics.mean_average_precision(*judged)
-            draws[part] = stats.map_draws(*judged, draws=self.resamples, seed=PARTS[part])
+            draws[part] = stats.map_draws(*judged, draws=self.resamples, seed=RESAMPLING[part])
         return values | {"draws": draws["test"], "val_draws": draws["val"], "losses": fused.losses}
 
 

@@ -46,7 +46,7 @@ class SearchResult:
         return sum(self.evaluations.values())
 
 
-def grid(blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
+def points_of(blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
     """All points of a grid in rising order, timestep first.
 
     Raises
@@ -83,7 +83,7 @@ def neighbours(point, blocks: Sequence[int], timesteps: Sequence[int]) -> list[P
     Diff-Feat, Algorithm 1, step 2: "+-1 offset". The candidates printed in Tables 5 and 6 show what it means.
     Around (50, 12) and (0, 24) they are exactly the points given here, no diagonals.
     """
-    points = grid(blocks, timesteps)
+    points = points_of(blocks, timesteps)
     if tuple(point) not in points:
         raise ValueError(
             f"point {tuple(point)} is not on the grid of timesteps {timesteps} x blocks {blocks}"
@@ -117,7 +117,7 @@ def lookup(measured) -> Callable:
     """
     if hasattr(measured, "timesteps"):
         points = product(measured.timesteps, measured.blocks)
-        measured = dict(zip(points, np.ravel(measured.mean).tolist(), strict=True))
+        measured = dict(zip(points, np.ravel(measured.values).tolist(), strict=True))
     return lambda points: [measured[point] for point in points]
 
 
@@ -148,7 +148,7 @@ def local_search(
     Diff-Feat, Algorithm 1.
     """
     log = _Log()
-    points_i, points_t = grid(blocks_i, timesteps_i), grid(blocks_t, timesteps_t)
+    points_i, points_t = points_of(blocks_i, timesteps_i), points_of(blocks_t, timesteps_t)
     best_image, _ = log.best("image", points_i, evaluate_image)
     best_text, _ = log.best("text", points_t, evaluate_text)
     around = neighbours(best_image, blocks_i, timesteps_i), neighbours(best_text, blocks_t, timesteps_t)
@@ -192,7 +192,7 @@ def full_search(evaluate_fusion, blocks_i, timesteps_i, blocks_t, timesteps_t):
     SearchResult
     """
     log = _Log()
-    pairs = list(product(grid(blocks_i, timesteps_i), grid(blocks_t, timesteps_t)))
+    pairs = list(product(points_of(blocks_i, timesteps_i), points_of(blocks_t, timesteps_t)))
     best_pair, value = log.best("fusion", pairs, evaluate_fusion)
     return SearchResult(None, None, best_pair, value, log.evaluations, log.history())
 

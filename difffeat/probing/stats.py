@@ -44,8 +44,8 @@ class Measured:
     draws: np.ndarray
 
     @property
-    def mean(self):
-        """The value, named as that of a grid."""
+    def values(self):
+        """The value, named as those of a grid."""
         return np.asarray(self.value)
 
     @property

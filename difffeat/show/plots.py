@@ -68,7 +68,7 @@ def heatmap(grid, *, metric=None, unit="percent") -> Figure:
     Diff-Feat, Figures 1, 2, 9 and 10.
     """
     metric = metric or _metric(grid)
-    values, timesteps, blocks = np.asarray(grid.mean, dtype=float), list(grid.timesteps), list(grid.blocks)
+    values, timesteps, blocks = np.asarray(grid.values, dtype=float), list(grid.timesteps), list(grid.blocks)
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
     low = np.unravel_index(np.nanargmin(values), values.shape)
     best = f"{show(values[row, column].item(), unit)} at t = {timesteps[row]}, block {blocks[column]}"
@@ -116,7 +116,7 @@ def curves(grid, *, over="block", lines=None, floors=(), metric=None, unit="perc
     if over not in ("block", "timestep"):
         raise ValueError(f"over must be 'block' or 'timestep', got {over!r}")
     metric = metric or _metric(grid)
-    values, draws = np.asarray(grid.mean, dtype=float), np.asarray(grid.draws)
+    values, draws = np.asarray(grid.values, dtype=float), np.asarray(grid.draws)
     names, points = ["t =", "block"], [list(grid.timesteps), list(grid.blocks)]
     if over == "timestep":
         values, draws, names, points = values.T, draws.swapaxes(1, 2), names[::-1], points[::-1]

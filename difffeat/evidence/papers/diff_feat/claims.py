@@ -53,7 +53,7 @@ def _middle(grid, depth):
 
 
 def _gain(a, b):
-    return shapes.positive(a.mean - b.mean, a.draws - b.draws)
+    return shapes.positive(a.values - b.values, a.draws - b.draws)
 
 
 def _image(number):
@@ -211,7 +211,7 @@ CLAIMS = (
         source="section 3.3, Algorithm 1",
         metric="{metric}, best pair of the grid less the pair found",
         unit="points",
-        test=lambda pairs, chosen: shapes.best_of(pairs.mean, pairs.draws, chosen),
+        test=lambda pairs, chosen: shapes.best_of(pairs.values, pairs.draws, chosen),
         needs="31_search",
     ),
     Claim(
@@ -222,7 +222,7 @@ CLAIMS = (
         unit="percent",
         published=lambda number: paper.value(1, "mAP", method="Diff-Feat"),
         needs="profile coco",
-        result="fusion_addition_map",
+        result="fusion_addition_score",
     ),
     Claim(
         id="fusion_map_vg500",
@@ -232,6 +232,6 @@ CLAIMS = (
         unit="percent",
         published=lambda number: paper.value(2, "mAP", method="Diff-Feat"),
         needs="profile vg500",
-        result="fusion_addition_map",
+        result="fusion_addition_score",
     ),
 )

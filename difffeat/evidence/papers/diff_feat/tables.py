@@ -36,12 +36,12 @@ class Published(NamedTuple):
 class Grid(NamedTuple):
     """A printed (timestep, block) grid, with the attributes of a measured one.
 
-    `mean` is (T, B); `draws` is the same as (1, T, B), for the paper gives no spread.
+    `values` is (T, B); `draws` is the same as (1, T, B), for the paper gives no spread.
     """
 
     timesteps: tuple
     blocks: tuple
-    mean: np.ndarray
+    values: np.ndarray
     draws: np.ndarray
 
 
