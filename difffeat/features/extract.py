@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from difffeat.base.files import only_writer
 from difffeat.base.progress import bar
@@ -28,15 +29,15 @@ from difffeat.features.recipe import home, identity, location, recipe
 
 def extract(
     split: Split,
-    backbone,
+    backbone: nn.Module,
     *,
-    folder,
+    folder: Path | str,
     batch_size: int | None = None,
     shard_size: int = 1024,
     shard: str = "1/1",
     on_broken: str = "error",
     progress: bool = True,
-    **what,
+    **what: object,
 ) -> list[Path]:
     """Write the shards of a split that are not there yet, and the view once all are.
 
@@ -106,7 +107,9 @@ def extract(
     return paths[share]
 
 
-def features(split: Split, backbone, *, root, on_broken: str = "error", **how) -> cache.Features:
+def features(
+    split: Split, backbone: nn.Module, *, root: Path | str, on_broken: str = "error", **how: object
+) -> cache.Features:
     """The features asked for: from a cache under `root` that has them, else extracted into a new one there.
 
     A cache of the same recipe with more blocks or timesteps serves as well.

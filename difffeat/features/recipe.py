@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
 from difffeat.features import cache, schedule
 from difffeat.features.datasets import Split
 
@@ -19,7 +21,7 @@ VERSION = 1
 
 def recipe(
     split: Split,
-    backbone,
+    backbone: nn.Module,
     *,
     blocks: Sequence[int],
     timesteps: Sequence[int],
@@ -80,16 +82,16 @@ def recipe(
     }
 
 
-def location(root, plan: dict) -> Path:
+def location(root: Path | str, plan: dict) -> Path:
     """The folder under `root` for the features of a recipe."""
     return home(root, plan) / _key({name: plan[name] for name in ("blocks", "timesteps")})
 
 
-def home(root, plan):
+def home(root: Path | str, plan: dict) -> Path:
     return Path(root) / f"{plan['backbone']}-{plan['dataset']}-{plan['split']}-{_key(identity(plan))}"
 
 
-def identity(plan):
+def identity(plan: dict) -> dict:
     """What has to agree for a cache to serve: all but the points, of which it may hold more."""
     return {name: value for name, value in plan.items() if name not in ("blocks", "timesteps")}
 
