@@ -5,8 +5,12 @@ Letters: S noise seeds, T timesteps, B blocks, R resamples, N samples, K labels.
 numbers are read on test.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,7 +20,12 @@ from difffeat.features import cache, extract, layout, recipe
 from difffeat.features.points import Point
 from difffeat.probing import probe, scoring, stats
 
-CODE = tuple(f"probing/{name}.py" for name in ("grid", "probe", "scoring", "metrics", "stats"))  # make a grid
+if TYPE_CHECKING:
+    from difffeat.backbones.base import Backbone
+    from difffeat.features.datasets import Split
+
+MADE_BY = ("grid", "probe", "scoring", "metrics", "resampled", "stats")  # the modules that make a grid
+CODE = tuple(f"probing/{name}.py" for name in MADE_BY)
 PARTS = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
 
 
@@ -44,24 +53,24 @@ class Grid:
     metric: str = "mAP"
 
     @property
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """The metric on test averaged over noise seeds, (T, B)."""
         return self.test.mean(axis=0)
 
     @property
-    def best(self):
+    def best(self) -> Point:
         """The Point with the highest metric on val; of equal ones the first."""
         row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.mean.shape)
         return Point(self.timesteps[row], self.blocks[column])
 
     @property
-    def choices(self):
+    def choices(self) -> tuple[int, np.ndarray]:
         """Where val is best: the place among the T * B points, and the places in each draw, (R,)."""
         draws = self.val_draws.reshape(len(self.val_draws), -1)
         return int(self.val.mean(axis=0).argmax()), draws.argmax(axis=1)
 
     @property
-    def at_best(self):
+    def at_best(self) -> stats.Measured:
         """The metric on test at the best point, with draws that choose the point anew on their own val.
 
         Returns
@@ -75,22 +84,24 @@ class Grid:
         return stats.around(float(self.mean.flat[place]), draws[np.arange(len(draws)), places])
 
     @property
-    def on_val(self):
+    def on_val(self) -> Grid:
         """The same grid as a search may see it: `mean` is that of val."""
         return replace(self, test=self.val, draws=self.val_draws)
 
-    def at(self, timestep, block):
+    def at(self, timestep: int, block: int) -> stats.Measured:
         """The metric on test at one point, `Measured`."""
         row, column = self.timesteps.index(timestep), self.blocks.index(block)
         return stats.Measured(float(self.mean[row, column]), self.draws[:, row, column])
 
     @property
-    def average(self):
+    def average(self) -> stats.Measured:
         """The metric averaged over the points of the grid, `Measured`: how Table 4 sums up a grid."""
         return stats.Measured(float(self.mean.mean()), self.draws.mean(axis=(1, 2)))
 
 
-def features(splits, backbone, *, root, **how):
+def features(
+    splits: Mapping[str, Split], backbone: Backbone, *, root: Path | str, **how: object
+) -> dict[str, cache.Features]:
     """Features of train, val and test, read from the cache or extracted first.
 
     Parameters
@@ -108,18 +119,18 @@ def features(splits, backbone, *, root, **how):
 
 
 def fill(
-    splits,
-    backbone,
+    splits: Mapping[str, Split],
+    backbone: Backbone,
     *,
-    root,
-    blocks,
-    timesteps,
-    seeds=(0,),
-    shard="1/1",
-    batch_size=None,
-    shard_size=1024,
-    **how,
-):
+    root: Path | str,
+    blocks: Sequence[int],
+    timesteps: Sequence[int],
+    seeds: Sequence[int] = (0,),
+    shard: str = "1/1",
+    batch_size: int | None = None,
+    shard_size: int = 1024,
+    **how: object,
+) -> pd.DataFrame:
     """Extract this machine's share of the features of every split and noise seed; what is there already is
     kept.
 
@@ -163,19 +174,19 @@ def _verified(view):
 
 
 def measure(
-    splits,
-    backbone,
+    splits: Mapping[str, Split],
+    backbone: Backbone,
     *,
-    root,
-    blocks,
-    timesteps,
-    seeds=(0,),
-    metric="mAP",
-    resamples=200,
-    probing=None,
-    train=None,
-    **how,
-):
+    root: Path | str,
+    blocks: Sequence[int],
+    timesteps: Sequence[int],
+    seeds: Sequence[int] = (0,),
+    metric: str = "mAP",
+    resamples: int = 200,
+    probing: dict | None = None,
+    train: int | None = None,
+    **how: object,
+) -> Grid:
     """Probe every (timestep, block) on every noise seed.
 
     Parameters
@@ -242,7 +253,7 @@ def _probed(read, parts, points, metric, resamples, probing, train):
     ]
 
 
-def narrowed(grid, blocks, timesteps):
+def narrowed(grid: Grid, blocks: Sequence[int], timesteps: Sequence[int]) -> Grid:
     """The same grid at some of its points, as it would have been measured."""
     rows = [grid.timesteps.index(timestep) for timestep in sorted(timesteps)]
     columns = [grid.blocks.index(block) for block in sorted(blocks)]
@@ -252,7 +263,7 @@ def narrowed(grid, blocks, timesteps):
     return replace(grid, blocks=tuple(sorted(blocks)), timesteps=tuple(sorted(timesteps)), **cut)
 
 
-def over_seeds(grids):
+def over_seeds(grids: Sequence[Grid]) -> Grid:
     """Grids of one noise seed each as one, whose draws resample the seeds too."""
     first = grids[0]
     joined = {name: np.concatenate([getattr(grid, name) for grid in grids]) for name in ("val", "test")}
@@ -274,7 +285,15 @@ def _rows(found, points, samples=None):
         )
 
 
-def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
+def conditioned(
+    splits: Mapping[str, Split],
+    backbone: Backbone,
+    *,
+    root: Path | str,
+    blocks: Sequence[int],
+    timesteps: Sequence[int],
+    **how: object,
+) -> Grid:
     """A clean input, with the model told that it is noised to each timestep: how much the noise itself
     matters.
 
@@ -308,7 +327,7 @@ def conditioned(splits, backbone, *, root, blocks, timesteps, **how):
     return Grid(tuple(timesteps), tuple(blocks), **joined, features=found, metric=told[0].metric)
 
 
-def side_by_side(images, texts, pair):
+def side_by_side(images: Grid, texts: Grid, pair: tuple[tuple, tuple]) -> dict[str, np.ndarray]:
     """Both features of a pair of points in one: {part: (N, Di + Dt)}, of the first noise seed.
 
     Parameters
