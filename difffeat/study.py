@@ -8,21 +8,29 @@ and asks it for grids and pairs. Data are read, models loaded and features extra
 needed.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
 
 import data_prep
 from data_prep import captions
 from difffeat import backbones, profiles
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.results import Page, Result
 from difffeat.features import datasets, recipe
+from difffeat.features.cache import Features
+from difffeat.features.datasets import Split
 from difffeat.probing import grid
+from difffeat.probing.grid import Grid
 from difffeat.probing.pairs import Pairs
 
 WRITTEN, ENHANCED = "as written", "enhanced"  # the two kinds of captions
 
 
-def open(namespace, notebook) -> "Study":
+def open(namespace: Mapping, notebook: str) -> "Study":
     """Open the page of a notebook, after its parameters cell.
 
     Parameters
@@ -46,22 +54,22 @@ class Study:
     p : profiles.Parameters, every parameter of the page as an attribute
     """
 
-    def __init__(self, p):
+    def __init__(self, p: profiles.Parameters) -> None:
         self.p = p
         self._loaded = {}
 
     @cached_property
-    def data(self):
+    def data(self) -> dict[str, Split]:
         """Train, val and test, all that there is of them."""
         return data_prep.splits(self.p.data)
 
     @cached_property
-    def original(self):
+    def original(self) -> dict[str, Split]:
         """Train, val and test with captions as written: the first `samples` of each."""
         return datasets.first(self.data, self.p.samples, self.p.on_broken)
 
     @cached_property
-    def told(self):
+    def told(self) -> dict[str, dict[str, Split]]:
         """{kind of captions: splits}: as written, and enhanced where the page does that; the paper's last."""
         told = {WRITTEN: self.original}
         if hasattr(self.p, "rare_below") and getattr(self.p, "enhanced", True):
@@ -69,16 +77,16 @@ class Study:
         return told
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         """The kind of captions that stand for the paper's."""
         return list(self.told)[-1]
 
     @property
-    def splits(self):
+    def splits(self) -> dict[str, Split]:
         """Train, val and test with captions of that kind."""
         return self.told[self.kind]
 
-    def model(self, modality, trained=True):
+    def model(self, modality: str, trained: bool = True) -> backbones.Backbone:
         """The page's backbone of a modality, or its untrained copy; of two, the last one stays in memory.
 
         Raises
@@ -97,26 +105,26 @@ class Study:
         return self._loaded[modality][1]
 
     @property
-    def length(self):
+    def length(self) -> dict[str, int]:
         """How long probes are trained, as `probe.fit_grid` takes it: in epochs where the page sets them."""
         return dict(epochs=self.p.epochs) if self.p.epochs else dict(steps=self.p.steps)
 
     @property
-    def judging(self):
+    def judging(self) -> dict:
         """How numbers are judged: the metric, and resamples for intervals."""
         return dict(metric=getattr(self.p, "metric", "mAP"), resamples=self.p.resamples)
 
-    def points(self, modality):
+    def points(self, modality: str) -> dict:
         """The points of a modality's grid; of text with its pooling."""
         points = {name: getattr(self.p, f"{modality}_{name}") for name in ("blocks", "timesteps")}
         return points | ({"pooling": self.p.pooling} if modality == "text" else {})
 
     @property
-    def floor_points(self):
+    def floor_points(self) -> dict:
         """The points of a grid that floors are measured at."""
         return dict(blocks=self.p.floor_blocks, timesteps=self.p.floor_timesteps)
 
-    def images(self, *, trained=True, **how):
+    def images(self, *, trained: bool = True, **how: object) -> Grid:
         """The grid of image features: of the page's points and noise seeds, unless said otherwise.
 
         Parameters
@@ -126,13 +134,13 @@ class Study:
         """
         return grid.measure(self.original, self.model("image", trained), **self._grid("image", how))
 
-    def clean(self, **how):
+    def clean(self, **how: object) -> Grid:
         """The grid of images without noise, of which the model is told that they are noised."""
         how = self._grid("image", how)
         del how["seeds"]
         return grid.conditioned(self.original, self.model("image"), **how)
 
-    def texts(self, kind=None, *, trained=True, **how):
+    def texts(self, kind: str | None = None, *, trained: bool = True, **how: object) -> Grid:
         """The grid of text features, without noise unless said otherwise.
 
         Parameters
@@ -150,17 +158,24 @@ class Study:
         probed = dict(root=self.features, probing=self.length)
         return self.points(modality) | quiet | probed | self.judging | how
 
-    def fill(self, modality, splits, **how):
+    def fill(self, modality: str, splits: Mapping[str, Split], **how: object) -> pd.DataFrame:
         """Extract this machine's share of a modality's features; what is there then, see `grid.fill`."""
         files = dict(shard=self.p.shard, batch_size=self.p.batch_size, shard_size=self.p.shard_size)
         what = dict(root=self.features) | self.points(modality) | files | how
         return grid.fill(splits, self.model(modality), **what)
 
-    def recipe(self, modality, **how):
+    def recipe(self, modality: str, **how: object) -> dict:
         """What decides the features of test, as shards keep it."""
         return recipe.recipe(self.splits["test"], self.model(modality), **self.points(modality) | how)
 
-    def pairs(self, images, texts, head="addition", kind=None, **how):
+    def pairs(
+        self,
+        images: Sequence[Mapping[str, Features]],
+        texts: Sequence[Mapping[str, Features]],
+        head: str = "addition",
+        kind: str | None = None,
+        **how: object,
+    ) -> Pairs:
         """Fused features of two grids: `pairs.Pairs` as long as the page's probes.
 
         Parameters
@@ -175,20 +190,20 @@ class Study:
         return Pairs(self.told[kind or self.kind], images, texts, head, **told | length | how)
 
     @property
-    def features(self):
+    def features(self) -> Path:
         """Where the caches of features are."""
         return self.p.cache / "features"
 
     @property
-    def table(self):
+    def table(self) -> int:
         """The number of the paper's table that prints the grids of this data set, or stands in for it."""
         return paper.grid_table(self.p.dataset)
 
-    def check(self, claim, *measured, **options):
+    def check(self, claim: str, *measured: object, **options: object) -> Result:
         """Test one of the paper's claims on measured numbers; see `claims.check`."""
         return claims.check(claim, *measured, table=self.table, **options)
 
-    def record(self, *found, of=(), **how):
+    def record(self, *found: Result, of: Iterable[Grid] = (), **how: object) -> Page:
         """Write what the page measured; see `results.record`.
 
         Parameters
