@@ -6,19 +6,29 @@ twelve labels, so every choice is a parameter. Which of an image's captions is e
 reader (`caption` of `data_prep.readers.coco.read`).
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
+
+from difffeat.features.datasets import Split
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 LISTED = ("all", "unmentioned")
 LABELS_PHRASE = " In this photo, there are also some {}."
 RARE_PHRASE = " In the photo's subtle background, you can also spot some {}."
 
 
-def plural(name):
+def plural(name: str) -> str:
     """The recipe's plural: "es" after s, x, ch or sh, else "s", whatever English says: persons, mouses.
 
     Parameters
@@ -32,7 +42,7 @@ def plural(name):
     return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
 
 
-def rare_categories(labels, names, threshold=0.01):
+def rare_categories(labels: ArrayLike, names: Sequence[str], threshold: float = 0.01) -> tuple[str, ...]:
     """Names of the categories in fewer than a share of the images, in the order of the columns.
 
     Parameters
@@ -55,7 +65,16 @@ def rare_categories(labels, names, threshold=0.01):
     return tuple(name for name, share in zip(names, labels.mean(axis=0), strict=True) if share < threshold)
 
 
-def enhance(caption, labels, rare=(), *, listed="all", plurals=True, labels_phrase=True, rare_phrase=True):
+def enhance(
+    caption: str,
+    labels: Sequence[str],
+    rare: Collection[str] = (),
+    *,
+    listed: str = "all",
+    plurals: bool = True,
+    labels_phrase: bool = True,
+    rare_phrase: bool = True,
+) -> str:
     """Append an image's labels to its caption.
 
     Parameters
@@ -99,7 +118,7 @@ you can also spot some bears."
     return caption if not appended else caption.removesuffix(".") + "." + appended
 
 
-def enhanced(split, rare=(), **choices):
+def enhanced(split: Split, rare: Collection[str] = (), **choices: object) -> Split:
     """A split with every caption enhanced.
 
     Parameters
@@ -119,7 +138,9 @@ def enhanced(split, rare=(), **choices):
     return replace(split, captions=tuple(captions))
 
 
-def enhanced_splits(splits, rare_below=0.01, **choices):
+def enhanced_splits(
+    splits: Mapping[str, Split], rare_below: float = 0.01, **choices: object
+) -> dict[str, Split]:
     """All parts of a data set enhanced; which categories are rare is read off the training part.
 
     Parameters
@@ -136,7 +157,7 @@ def enhanced_splits(splits, rare_below=0.01, **choices):
     return {part: enhanced(split, rare, **choices) for part, split in splits.items()}
 
 
-def string_match_scores(captions, names, plurals=True):
+def string_match_scores(captions: Sequence[str], names: Sequence[str], plurals: bool = True) -> np.ndarray:
     """Scores without any model: 1 where a label's name occurs in the caption as whole words, else 0.
 
     Of overlapping names the longest counts: "hot dog" is no dog.
@@ -159,12 +180,14 @@ def string_match_scores(captions, names, plurals=True):
     return scores
 
 
-def string_match(split):
+def string_match(split: Split) -> np.ndarray:
     """`string_match_scores` of a split's captions and names."""
     return string_match_scores(split.captions, split.names)
 
 
-def length_counts(captions, tokenizer, longest=15, ranges=6):
+def length_counts(
+    captions: Sequence[str], tokenizer: Tokenizer, longest: int = 15, ranges: int = 6
+) -> pd.DataFrame:
     """How many captions have how many tokens, in ranges of equal width.
 
     Parameters
@@ -182,7 +205,17 @@ def length_counts(captions, tokenizer, longest=15, ranges=6):
     return _in_ranges(np.bincount(_lengths(captions, tokenizer)), longest, ranges)
 
 
-def expected_length_counts(captions, labels, names, tokenizer, rare=(), *, longest=15, ranges=6, **choices):
+def expected_length_counts(
+    captions: Sequence[str],
+    labels: ArrayLike,
+    names: Sequence[str],
+    tokenizer: Tokenizer,
+    rare: Collection[str] = (),
+    *,
+    longest: int = 15,
+    ranges: int = 6,
+    **choices: object,
+) -> pd.DataFrame:
     """How long the enhanced captions of images would be whose labels are known and whose captions are not.
 
     Their captions are taken to be as long as the given ones, whatever the labels: each image's appended
@@ -213,7 +246,9 @@ def expected_length_counts(captions, labels, names, tokenizer, rare=(), *, longe
     return _in_ranges(counts, longest, ranges)
 
 
-def through_noise(captions, tokenizer, embeddings, gamma, seed=0):
+def through_noise(
+    captions: Sequence[str], tokenizer: Tokenizer, embeddings: torch.Tensor, gamma: float, seed: int = 0
+) -> list[str]:
     """What can still be read of captions under noise, one token at a time: the nearest embedding wins.
 
     Parameters
@@ -276,7 +311,9 @@ def _mentioned(caption, matcher):
     return {forms[found.lower()] for found in pattern.findall(caption)}
 
 
-def lengths_of_others(told, labelled, tokenizer, rare, **choices):
+def lengths_of_others(
+    told: Split, labelled: Split, tokenizer: Tokenizer, rare: Collection[str], **choices: object
+) -> pd.Series:
     """Expected counts of lengths of enhanced captions, where labels and captions are of different samples.
 
     Which labels a caption names is known only of samples that have both: for `listed="unmentioned"` counts
@@ -299,6 +336,6 @@ def lengths_of_others(told, labelled, tokenizer, rare, **choices):
     return expected_length_counts(*how, **choices).samples
 
 
-def total_variation(counts, others):
+def total_variation(counts: pd.Series, others: pd.Series) -> float:
     """Share of samples that would have to change range to turn one list of counts into the other."""
     return float((counts / counts.sum() - others / others.sum()).abs().sum() / 2)

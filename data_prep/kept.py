@@ -3,17 +3,25 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from difffeat.base.contents import digests
 from difffeat.base.files import cache_root, only_writer
-from difffeat.features.datasets import BrokenSplit
+from difffeat.features.datasets import BrokenSplit, Split
 from difffeat.features.prepared import load
 from difffeat.profiles import PARTS
 
 VERSION = 2  # counts what readers make of the same files: what another version prepared is read anew
 
 
-def prepared(folder, settings, sources, read, damages=()):
+def prepared(
+    folder: Path,
+    settings: object,
+    sources: Sequence[Path],
+    read: Callable[[], dict[str, Split]],
+    damages: Sequence[type[Exception]] = (),
+) -> dict[str, Split]:
     """What `read()` makes of these sources with these settings, kept as files: it may take a minute.
 
     They lie in a folder of the cache, for the folder of the data may be one that must not be written to.
@@ -41,7 +49,7 @@ def prepared(folder, settings, sources, read, damages=()):
     return or_again(lambda: {part: load(kept, part) for part in PARTS}, kept, save, (BrokenSplit, *damages))
 
 
-def make_once(wanted, folder, make):
+def make_once(wanted: Sequence[Path], folder: Path | str, make: Callable[[], object]) -> None:
     """Call `make` unless its last files are there; of several processes one makes them, the others wait."""
     if not _there(wanted):
         with only_writer(folder):
@@ -49,7 +57,9 @@ def make_once(wanted, folder, make):
                 make()
 
 
-def or_again(read, folder, make, damages):
+def or_again(
+    read: Callable[[], dict[str, Split]], folder: Path | str, make: Callable[[], object], damages: tuple
+) -> dict[str, Split]:
     """What `read()` gives; where files that this project made are damaged, once they are made again."""
     try:
         return read()
@@ -60,7 +70,7 @@ def or_again(read, folder, make, damages):
     return read()
 
 
-def key_of(*content, sources=()):
+def key_of(*content: object, sources: Sequence[Path] = ()) -> str:
     """A short hash of what JSON can hold, and of the names and bytes of files."""
     stamps = [path.name for path in sources], digests(sources)
     return hashlib.sha256(json.dumps([*content, stamps], sort_keys=True).encode()).hexdigest()[:12]

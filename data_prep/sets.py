@@ -8,6 +8,7 @@ that makes pictures itself says by what with `made_by`, one that has a folder of
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from functools import partial
 
 from data_prep import readers
@@ -17,7 +18,7 @@ from difffeat.base.files import ROOT
 from difffeat.features.datasets import Split
 
 
-def splits(settings) -> dict[str, Split]:
+def splits(settings: Mapping) -> dict[str, Split]:
     """Train, val and test of a data set; prepared on the first call, read from the prepared files after that.
 
     Points of a grid are chosen on val, final numbers are read on test.
@@ -53,7 +54,7 @@ def splits(settings) -> dict[str, Split]:
     return read
 
 
-def gives(settings) -> set[str]:
+def gives(settings: Mapping) -> set[str]:
     """What a page can find in a data set, out of `profiles.NEEDS`, without reading anything.
 
     Parameters

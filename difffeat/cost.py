@@ -4,7 +4,7 @@ N samples, B blocks, T timesteps, D width. Operations are counted by torch on mo
 device); a product and its addition are two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,7 +22,7 @@ FLOAT16 = 2  # bytes
 PEAK = {"rtx4090": 165.2, "a100": 312.0, "h100": 989.4, "h200": 989.4}
 
 
-def peak(gpu) -> float:
+def peak(gpu: str) -> float:
     """Operations a second that the vendor states for a card; ValueError with those known for another."""
     if gpu not in PEAK:
         raise ValueError(f"unknown GPU {gpu!r}; known: {', '.join(PEAK)}")
@@ -64,15 +64,15 @@ class Work:
     bytes: int
 
     @property
-    def flops(self):
+    def flops(self) -> float:
         """Operations of blocks and encoder together."""
         return self.blocks + self.encoder
 
-    def hours(self, rate):
+    def hours(self, rate: float) -> float:
         """Hours at `rate` operations a second, the encoder's among them."""
         return self.flops / rate / 3600
 
-    def hours_of_blocks(self, rate):
+    def hours_of_blocks(self, rate: float) -> float:
         """Hours of the blocks alone, on latents that are there."""
         return self.blocks / rate / 3600
 
@@ -93,18 +93,18 @@ class Speed:
     gpu: str
 
     @property
-    def most(self):
+    def most(self) -> float:
         """Samples a second at the card's peak."""
         return peak(self.gpu) / self.flops
 
     @property
-    def share(self):
+    def share(self) -> float:
         """Share of the card's peak that the printed speed takes; more than 1 is more than the card has."""
         return self.printed / self.most
 
 
 @cache
-def model(name, length=published.PLAID_LENGTH) -> Model:
+def model(name: str, length: int = published.PLAID_LENGTH) -> Model:
     """The cost of a model.
 
     Parameters
@@ -183,7 +183,7 @@ def each_way(model: Model, samples: int, blocks: Sequence[int], timesteps: Seque
     return {name: way(model, samples, blocks, timesteps) for name, way in WAYS.items()}
 
 
-def studies(sizes, image, text) -> dict[tuple, Work]:
+def studies(sizes: Mapping[str, tuple[int, int]], image: tuple, text: tuple) -> dict[tuple, Work]:
     """What the paper's models cost on several data sets, for one set of features each.
 
     Parameters
@@ -204,7 +204,7 @@ def studies(sizes, image, text) -> dict[tuple, Work]:
     }
 
 
-def speeds(image, text, length, gpu="rtx4090") -> dict[str, Speed]:
+def speeds(image: float, text: float, length: int, gpu: str = "rtx4090") -> dict[str, Speed]:
     """The paper's printed speeds, each for passes through all blocks; images also with the encoder in front.
 
     Parameters

@@ -1,5 +1,7 @@
 """The pages there are: which runs after which, and which run under a profile."""
 
+from collections.abc import Sequence, Set
+
 from difffeat import profiles
 from difffeat.profiles import declared, needed, notebooks, planned
 
@@ -22,7 +24,7 @@ def after() -> dict[str, list]:
     return found
 
 
-def runs(profile, pages, gives) -> list[str]:
+def runs(profile: profiles.Profile, pages: Sequence[str], gives: Set[str]) -> list[str]:
     """The pages that a workflow runs under a Profile, after a check of all that can be known beforehand.
 
     Parameters

@@ -32,6 +32,7 @@ import os
 import re
 import shlex
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -72,7 +73,7 @@ class Data(dict):
     sizes : dict of part to the least number of its samples
     """
 
-    def __init__(self, settings, page, needs, sizes):
+    def __init__(self, settings: Mapping, page: str, needs: Iterable[str], sizes: Mapping[str, int]) -> None:
         super().__init__(settings)
         self.page, self.needs, self.sizes = page, needs, sizes
 
@@ -94,12 +95,12 @@ class Parameters(SimpleNamespace):
     """
 
 
-def known():
+def known() -> list[str]:
     """Names of the profiles there are, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(name):
+def load(name: Path | str) -> Profile:
     """Read a profile.
 
     Parameters
@@ -176,7 +177,7 @@ def _merged(base, own):
     return base | own | both
 
 
-def parameters(namespace, notebook):
+def parameters(namespace: Mapping, notebook: str) -> Parameters:
     """Parameters of the running notebook: injected by papermill, else set by the profile, else the default.
 
     Called right after the parameters cell, as `p = profiles.parameters(vars(), "20_probe_image_grid")`.
@@ -225,7 +226,7 @@ def parameters(namespace, notebook):
     )
 
 
-def planned(profile, notebook) -> dict:
+def planned(profile: Profile, notebook: str) -> dict:
     """The parameters that a notebook would have under a Profile, without running anything.
 
     Raises
@@ -237,7 +238,7 @@ def planned(profile, notebook) -> dict:
     return defaults | _set_by(profile, notebook, defaults)
 
 
-def needed(notebook, taken):
+def needed(notebook: str, taken: Mapping) -> tuple[tuple[str, ...], dict[str, int]]:
     """(what a notebook needs of the data, {part: least number of samples}) with these parameters."""
     said = declared(notebook)
     needs = list(said.get("needs", ()))
@@ -289,7 +290,7 @@ def _near(name, known):
     return difflib.get_close_matches(name, known, n=2)
 
 
-def expanded(settings, profile):
+def expanded(settings: object, profile: str) -> object:
     """Settings of a profile with environment variables in their text replaced.
 
     Raises
@@ -316,7 +317,7 @@ def notebooks() -> list[str]:
     return [name for name in sorted(path.stem for path in paths) if _stored(name)]
 
 
-def declared(notebook) -> dict:
+def declared(notebook: str) -> dict:
     """What a notebook of ours says of itself in its metadata, under `difffeat`."""
     return _content(notebook).get("metadata", {}).get("difffeat", {})
 

@@ -8,22 +8,30 @@ and asks it for grids and pairs. Data are read, models loaded and features extra
 needed.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
 
 import data_prep
 from data_prep import captions
 from difffeat import backbones, profiles
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.results import Page, Result
 from difffeat.features import datasets
+from difffeat.features.cache import Features
+from difffeat.features.datasets import Split
 from difffeat.features.recipe import Recipe
 from difffeat.probing import grid
+from difffeat.probing.grid import Grid
 from difffeat.probing.pairs import Pairs
 
 WRITTEN, ENHANCED = "as written", "enhanced"  # the two kinds of captions
 
 
-def open(namespace, notebook) -> "Study":
+def open(namespace: Mapping, notebook: str) -> "Study":
     """Open the page of a notebook, after its parameters cell.
 
     Parameters
@@ -47,22 +55,22 @@ class Study:
     p : profiles.Parameters, every parameter of the page as an attribute
     """
 
-    def __init__(self, p):
+    def __init__(self, p: profiles.Parameters) -> None:
         self.p = p
         self._loaded = {}
 
     @cached_property
-    def data(self):
+    def data(self) -> dict[str, Split]:
         """Train, val and test, all that there is of them."""
         return data_prep.splits(self.p.data)
 
     @cached_property
-    def original(self):
+    def original(self) -> dict[str, Split]:
         """Train, val and test with captions as written: the first `samples` of each."""
         return datasets.first(self.data, self.p.samples, self.p.on_broken)
 
     @cached_property
-    def told(self):
+    def told(self) -> dict[str, dict[str, Split]]:
         """{kind of captions: splits}: as written, and enhanced where the page does that; the paper's last."""
         told = {WRITTEN: self.original}
         if hasattr(self.p, "rare_below") and getattr(self.p, "enhanced", True):
@@ -70,16 +78,16 @@ class Study:
         return told
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         """The kind of captions that stand for the paper's."""
         return list(self.told)[-1]
 
     @property
-    def splits(self):
+    def splits(self) -> dict[str, Split]:
         """Train, val and test with captions of that kind."""
         return self.told[self.kind]
 
-    def model(self, modality, trained=True):
+    def model(self, modality: str, trained: bool = True) -> backbones.Backbone:
         """The page's backbone of a modality, or its untrained copy; of two, the last one stays in memory.
 
         Raises
@@ -98,16 +106,16 @@ class Study:
         return self._loaded[modality][1]
 
     @property
-    def length(self):
+    def length(self) -> dict[str, int]:
         """How long probes are trained, as `probe.fit_grid` takes it: in epochs where the page sets them."""
         return dict(epochs=self.p.epochs) if self.p.epochs else dict(steps=self.p.steps)
 
     @property
-    def judging(self):
+    def judging(self) -> dict:
         """How numbers are judged: the metric, and resamples for intervals."""
         return dict(metric=getattr(self.p, "metric", "mAP"), resamples=self.p.resamples)
 
-    def recipe(self, modality, **changes):
+    def recipe(self, modality: str, **changes: object) -> Recipe:
         """How the page's features of a modality are made; of text without a draw of noise.
 
         Parameters
@@ -120,11 +128,11 @@ class Study:
         return Recipe(**points | quiet | changes)
 
     @property
-    def floor_points(self):
+    def floor_points(self) -> dict:
         """The points of a grid that floors are measured at."""
         return dict(blocks=self.p.floor_blocks, timesteps=self.p.floor_timesteps)
 
-    def images(self, *, trained=True, seeds=None, **changes):
+    def images(self, *, trained: bool = True, seeds: Sequence[int] | None = None, **changes: object) -> Grid:
         """The grid of image features: of the page's points and noise seeds, unless said otherwise.
 
         Parameters
@@ -136,13 +144,15 @@ class Study:
         recipe, seeds = self.recipe("image", **changes), self.p.noise_seeds if seeds is None else seeds
         return grid.measure(self.original, self.model("image", trained), recipe, seeds=seeds, **self._probed)
 
-    def clean(self, **changes):
+    def clean(self, **changes: object) -> Grid:
         """The grid of images without noise, of which the model is told that they are noised."""
         return grid.conditioned(
             self.original, self.model("image"), self.recipe("image", **changes), **self._probed
         )
 
-    def texts(self, kind=None, *, trained=True, seeds=(0,), **changes):
+    def texts(
+        self, kind: str | None = None, *, trained: bool = True, seeds: Sequence[int] = (0,), **changes: object
+    ) -> Grid:
         """The grid of text features, without a draw of noise unless said otherwise.
 
         Parameters
@@ -160,17 +170,26 @@ class Study:
         """Where features are, and how they are probed and judged."""
         return dict(root=self.features, probing=self.length) | self.judging
 
-    def fill(self, modality, splits, *, seeds=(0,), **changes):
+    def fill(
+        self, modality: str, splits: Mapping[str, Split], *, seeds: Sequence[int] = (0,), **changes: object
+    ) -> pd.DataFrame:
         """Extract this machine's share of a modality's features; what is there then, see `grid.fill`."""
         files = dict(shard=self.p.shard, batch_size=self.p.batch_size, shard_size=self.p.shard_size)
         recipe = self.recipe(modality, **changes)
         return grid.fill(splits, self.model(modality), recipe, root=self.features, seeds=seeds, **files)
 
-    def provenance(self, modality, **changes):
+    def provenance(self, modality: str, **changes: object) -> dict:
         """What decides the features of test, as shards keep it."""
         return self.recipe(modality, **changes).of(self.splits["test"], self.model(modality))
 
-    def pairs(self, images, texts, head="addition", kind=None, **how):
+    def pairs(
+        self,
+        images: Sequence[Mapping[str, Features]],
+        texts: Sequence[Mapping[str, Features]],
+        head: str = "addition",
+        kind: str | None = None,
+        **how: object,
+    ) -> Pairs:
         """Fused features of two grids: `pairs.Pairs` as long as the page's probes.
 
         Parameters
@@ -185,20 +204,20 @@ class Study:
         return Pairs(self.told[kind or self.kind], images, texts, head, **told | length | how)
 
     @property
-    def features(self):
+    def features(self) -> Path:
         """Where the caches of features are."""
         return self.p.cache / "features"
 
     @property
-    def table(self):
+    def table(self) -> int:
         """The number of the paper's table that prints the grids of this data set, or stands in for it."""
         return paper.grid_table(self.p.dataset)
 
-    def check(self, claim, *measured, **options):
+    def check(self, claim: str, *measured: object, **options: object) -> Result:
         """Test one of the paper's claims on measured numbers; see `claims.check`."""
         return claims.check(claim, *measured, table=self.table, **options)
 
-    def record(self, *found, of=(), **how):
+    def record(self, *found: Result, of: Iterable[Grid] = (), **how: object) -> Page:
         """Write what the page measured; see `results.record`.
 
         Parameters

@@ -36,6 +36,7 @@ BESIDE = {
 PACKAGE = ROOT / "difffeat"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 DATA_PREP = sorted((ROOT / "data_prep").rglob("*.py"))
+HINTED = sorted({*PACKAGE.rglob("*.py"), *DATA_PREP, *(ROOT / "workflow").glob("*.py")})
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
@@ -153,6 +154,28 @@ def statements(function):
     return 1 + (body[-1].end_lineno - body[0].lineno + 1 if body else 0)
 
 
+@pytest.mark.parametrize("path", HINTED, ids=name_of)
+def test_public_functions_say_the_types_of_what_they_take_and_give(path):
+    said = hints(ast.parse(path.read_text()))
+    assert not [f"{function}: {name}" for function, name, hint in said if hint is None]
+
+
+def hints(node):
+    """Yield (function, argument or "return", its type) of all that is public in a module or class."""
+    for inner in node.body:
+        if re.match(r"_(?!_)", getattr(inner, "name", "")):
+            continue
+        if isinstance(inner, ast.ClassDef):
+            yield from hints(inner)
+        elif isinstance(inner, ast.FunctionDef):
+            takes, marks = inner.args, map(ast.unparse, inner.decorator_list)
+            bound = isinstance(node, ast.ClassDef) and "staticmethod" not in marks  # has self or cls
+            placed = [*takes.posonlyargs, *takes.args][bound:]
+            for taken in [*placed, *takes.kwonlyargs, *filter(None, (takes.vararg, takes.kwarg))]:
+                yield inner.name, taken.arg, taken.annotation
+            yield inner.name, "return", inner.returns
+
+
 def test_deviations_are_numbered_in_order():
     text = (ROOT / "book" / "deviations.md").read_text(encoding="utf-8")
     numbers = [int(number) for number in re.findall(r"^\(dev-[a-z0-9]+\)=\n### (\d+)\. ", text, re.MULTILINE)]
@@ -259,7 +282,8 @@ def test_set_up_and_records_are_folded_and_parameters_are_not():
         for cell in [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]:
             hidden = "hide-input" in folded(cell).metadata.get("tags", [])
             plumbing = "study.open(" in cell.source or "page.record(" in cell.source
-            assert hidden == plumbing, (path.stem, cell.source)
+            silent = not cell.outputs and "parameters" not in cell.metadata.get("tags", [])
+            assert hidden == (plumbing or silent), (path.stem, cell.source)
 
 
 def test_a_run_says_what_it_took():

@@ -11,11 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.metadata import files
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from difffeat.base.run import machine
 from difffeat.evidence import results
@@ -24,7 +26,7 @@ from difffeat.profiles import ROOT
 STRICT = ["--warningiserror", "--nitpick", "--keep-going", "--all"]
 
 
-def main(book, notebooks, results):
+def main(book: Path, notebooks: Path, results: Path) -> int:
     """Fill `book/notebooks` and MathJax in and run jupyter-book; print complaints, return its exit status."""
     new = book / "_build" / "new"
     shutil.rmtree(new, ignore_errors=True)
@@ -51,7 +53,7 @@ def main(book, notebooks, results):
     return done.returncode
 
 
-def put(new, place):
+def put(new: Path, place: Path) -> None:
     """Let a folder stand in another's place. Where the system can exchange names, a kill leaves one of them
     there, whole; elsewhere it takes two renames, and a kill right between them leaves neither."""
     place.mkdir(exist_ok=True)
@@ -62,7 +64,7 @@ def put(new, place):
         new.rename(place)
 
 
-def sources(notebooks, results):
+def sources(notebooks: Path, results: Path) -> Iterator[tuple[Path, Path]]:
     """Yield (notebook, its results file) of every page: as it ran now, else as it is stored."""
     stored = {path.stem: path for path in (ROOT / "notebooks").rglob("*.ipynb")}
     ran = {path.stem: path for path in notebooks.glob("*.ipynb")}
@@ -73,7 +75,7 @@ def sources(notebooks, results):
             yield notebook, next((ROOT / "results").glob(f"*/{name}.json"))
 
 
-def folded(cell):
+def folded(cell: NotebookNode) -> NotebookNode:
     """The cell; its code behind a click where it shows nothing, sets up a page or records."""
     tags = cell.metadata.get("tags", [])
     if cell.cell_type != "code" or {"parameters", "injected-parameters"} & {*tags}:
@@ -83,13 +85,13 @@ def folded(cell):
     return cell
 
 
-def names_only_profile(cell):
+def names_only_profile(cell: NotebookNode) -> bool:
     """Whether a cell is papermill's and sets no parameter but the profile."""
     injected = "injected-parameters" in cell.metadata.get("tags", [])
     return injected and all(line.startswith(("#", "profile =")) for line in cell.source.splitlines() if line)
 
 
-def provenance(path):
+def provenance(path: Path | str) -> str:
     """The line under a page's title: which profile, code, features and libraries its numbers came from."""
     page = results.read(path)
     versions = ", ".join(f"{name} {version}" for name, version in page.versions.items())
@@ -99,7 +101,7 @@ def provenance(path):
     return f'<p class="provenance">Measured with {measured}</p>\n'
 
 
-def took(run):
+def took(run: Mapping) -> Iterator[str]:
     """When, how long, how much memory and where; nothing for a page recorded before that was kept."""
     if run:
         on_gpu = f" ({run['gpu_peak_gb']:.1f} GB there)" if "gpu" in run else ""
@@ -107,7 +109,7 @@ def took(run):
         yield f"{took} on {machine(run)}{on_gpu}"
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """41 s, 3 min, 5.2 h."""
     if seconds < 100:
         return f"{seconds:.0f} s"

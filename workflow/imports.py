@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGES = ("difffeat", "data_prep")
 
 
-def files_behind(source) -> list[str]:
+def files_behind(source: Path | str) -> list[str]:
     """Files of our packages that a source imports anywhere in it, directly or through others, sorted.
 
     Files that are no code lie beside the module that reads them: those of the folders of all that is imported

@@ -20,7 +20,7 @@ START, END = "<!-- at a glance: written by `make keep` from results/scenes -->\n
 COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status", "contradicted by"]
 
 
-def main(profile):
+def main(profile: str) -> None:
     profile = profiles.load(profile).name
     results = Path("results", profile)
     results.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def main(profile):
         readme.write_text(with_glance(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
-def keep_outputs(executed, source):
+def keep_outputs(executed: Path, source: Path) -> None:
     """Copy outputs from the executed copy of a notebook, cell by cell; refuse a copy of another version."""
     notebook, ran = nbformat.read(source, 4), nbformat.read(executed, 4)
     cells = [cell for cell in ran.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
@@ -51,7 +51,7 @@ def keep_outputs(executed, source):
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def with_glance(readme, results):
+def with_glance(readme: str, results: Path) -> str:
     """The text of README.md with the finding and the table of claims of these results between its two
     marks."""
     before, rest = readme.split(START)

@@ -6,6 +6,7 @@ Prints what is missing, then for each extraction the passes, the disk for featur
 import os
 import re
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import data_prep
@@ -27,7 +28,7 @@ EXTRACTING = {"10_extract_image": "image", "11_extract_text": "text"}  # and wha
 SHARE_OF_PEAK = 0.5
 
 
-def main(name, gpu="rtx4090"):
+def main(name: str, gpu: str = "rtx4090") -> None:
     """Print the plan of a profile."""
     try:
         rate = cost.peak(gpu) * SHARE_OF_PEAK
@@ -57,13 +58,13 @@ def main(name, gpu="rtx4090"):
         )
 
 
-def extractions(profile):
+def extractions(profile: profiles.Profile) -> list[str]:
     """The pages of a profile that extract features."""
     named = [page for page in EXTRACTING if profile.pages is None or page in profile.pages]
     return pages.runs(replace(profile, pages=None), named, data_prep.gives(profile.data))
 
 
-def missing(profile):
+def missing(profile: profiles.Profile) -> Iterator[str]:
     """What is not there yet: folders named by the environment, weights."""
     text = str(profile.data) + str(profile.models)
     for variable in sorted(set(re.findall(r"\$\{?(\w+)", text))):
@@ -78,14 +79,14 @@ def missing(profile):
             yield f"{model}: python -m data_prep.fetch {model}"
 
 
-def sets(taken):
+def sets(taken: Mapping) -> int:
     """How many sets of features a page extracts: one for each noise seed; of text one without noise, and of
     captions that were enhanced also those as written, without noise and with."""
     without_noise = "deterministic" in taken
     return len(taken["noise_seeds"]) + without_noise * (3 if taken.get("enhanced") else 1)
 
 
-def samples(profile, page):
+def samples(profile: profiles.Profile, page: str) -> int:
     """How many samples of all parts a page takes: what its parameter says, where that is 0 what there is."""
     taken = profiles.planned(profile, page)["samples"]
     if all(taken):
@@ -93,7 +94,7 @@ def samples(profile, page):
     return sum(count or held for count, held in zip(taken, parts(profile), strict=True))
 
 
-def parts(profile):
+def parts(profile: profiles.Profile) -> list[int]:
     """How many samples train, val and test hold: of the data that are there, else as published."""
     reader, data = profile.data.get("reader"), profile.data
     try:
@@ -108,7 +109,7 @@ def parts(profile):
     return [train - validation, validation, test]
 
 
-def row(profile, page, rate):
+def row(profile: profiles.Profile, page: str, rate: float) -> list[str]:
     """One line of the plan, as text."""
     taken, count = profiles.planned(profile, page), samples(profile, page)
     kind = EXTRACTING[page]

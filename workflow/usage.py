@@ -10,7 +10,7 @@ from difffeat.evidence import results
 COLUMNS = ["page", "seconds", "peak GB", "on"]
 
 
-def main(profile):
+def main(profile: str) -> None:
     """Print a row per page, and one for each shard of an extraction."""
     rows, profile = [], profiles.load(profile).name
     for folder in (*Path("build/shards", profile).glob("*-of-*/*"), Path("build/results", profile)):

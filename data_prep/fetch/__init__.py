@@ -10,18 +10,20 @@ folder for downloads:
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.fetch.checksums import mend, remember, set_aside, verify
 from data_prep.fetch.download import download
 from data_prep.fetch.room import require_room
+from data_prep.fetch.sources import Source
 from data_prep.fetch.unpack import unpack
 from difffeat.base.files import only_writer
 
 __all__ = ["fetch"]
 
 
-def fetch(source, folder, *, say=print):
+def fetch(source: Source, folder: Path | str, *, say: Callable[[str], object] = print) -> Path:
     """Download, verify and unpack a source; what is done already is not done again.
 
     Parameters

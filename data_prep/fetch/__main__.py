@@ -8,6 +8,7 @@ have already can be put there: it is verified like any other.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.fetch import fetch
@@ -16,7 +17,7 @@ from data_prep.fetch.sources import chosen, known
 from difffeat.base.files import downloads
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: `python -m data_prep.fetch --help`."""
     options = _parser().parse_args(arguments)
     try:

@@ -3,15 +3,17 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from data_prep.fetch.sources import File
 from difffeat.base.files import only_writer, write_whole
 from difffeat.base.progress import bar
 
 CHUNK = 2**20  # bytes
 
 
-def verify(path, file, record) -> dict:
+def verify(path: Path | str, file: File, record: Path | str) -> dict:
     """Compare a file with what is documented of it, and with what was recorded when it first came.
 
     Parameters
@@ -40,7 +42,7 @@ def verify(path, file, record) -> dict:
     return found
 
 
-def remember(found, record):
+def remember(found: Mapping, record: Path | str) -> int:
     """Write down what files were when they first came; an entry is never changed.
 
     Parameters
@@ -61,7 +63,7 @@ def remember(found, record):
     return len(added)
 
 
-def mend(record):
+def mend(record: Path | str) -> str | None:
     """Set a damaged record aside, so that a new one is made.
 
     Returns
@@ -81,7 +83,7 @@ def mend(record):
             return f"{error}. It is set aside as {set_aside(record)} and made again from what comes now"
 
 
-def set_aside(path) -> Path:
+def set_aside(path: Path) -> Path:
     """Rename a file so that it is not used again, and say to what."""
     return path.replace(path.with_name(f"{path.name}.refused"))
 

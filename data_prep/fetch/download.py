@@ -11,6 +11,7 @@ import queue
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -42,17 +43,17 @@ class _TooMuch(Exception):
 
 
 def download(
-    url,
-    path,
-    size=None,
+    url: str,
+    path: Path | str,
+    size: int | None = None,
     *,
-    hashed=False,
-    tries=TRIES,
-    wait=WAIT,
-    timeout=TIMEOUT,
-    window=WINDOW,
-    slowest=SLOWEST,
-    say=print,
+    hashed: bool = False,
+    tries: int = TRIES,
+    wait: float = WAIT,
+    timeout: tuple[float, float] = TIMEOUT,
+    window: float = WINDOW,
+    slowest: float = SLOWEST,
+    say: Callable[[str], object] = print,
 ) -> Path:
     """Get a file, or the rest of one that stopped halfway. A file that is there is not asked for again.
 

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from data_prep.fetch.room import show_size
 from difffeat.base.files import write_whole
@@ -23,7 +25,14 @@ class Part:
     in all; both are None or empty where it does not say.
     """
 
-    def __init__(self, path, url, size=None, hashed=False, say=print):
+    def __init__(
+        self,
+        path: Path,
+        url: str,
+        size: int | None = None,
+        hashed: bool = False,
+        say: Callable[[str], object] = print,
+    ) -> None:
         self.path, self.url, self.documented, self.hashed = path, url, size, hashed
         self.bytes, self.version = (
             path.with_name(f".{path.name}.part"),
@@ -55,25 +64,25 @@ class Part:
         return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
     @property
-    def size(self):
+    def size(self) -> int:
         return self.bytes.stat().st_size if self.bytes.is_file() else 0
 
     @property
-    def expected(self):
+    def expected(self) -> int | None:
         """Bytes of the whole file, as the server says or as documented; None if neither does."""
         return self.documented if self.total is None else self.total
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         return self.bytes.is_file() and self.size == self.expected
 
     @property
-    def mark(self):
+    def mark(self) -> str | None:
         """What a server is asked to compare: a strong ETag, else the date; None if it gave neither."""
         tag = self.said.get("ETag", "")
         return tag if tag.startswith('"') else self.said.get("Last-Modified")
 
-    def same_version(self, said):
+    def same_version(self, said: Mapping) -> bool:
         """Whether a later answer is of the version that these bytes are of."""
         if any(said[name] != value for name, value in self.said.items() if name in said):
             return False
@@ -81,18 +90,18 @@ class Part:
         tag = self.said.get("ETag")
         return self.hashed or bool(said) and (tag is None or "ETag" in said)
 
-    def discard(self):
+    def discard(self) -> None:
         self.bytes.unlink(missing_ok=True)
         self.version.unlink(missing_ok=True)
         self.said, self.total = {}, None
 
-    def begin(self, said, total):
+    def begin(self, said: dict, total: int | None) -> None:
         """Start over with a version of the file; the bytes of another go first."""
         self.discard()
         self.said, self.total = said, total
         write_whole(self.version, json.dumps({"url": self.url, "said": said, "total": total}).encode())
 
-    def append(self, chunks):
+    def append(self, chunks: Iterable[bytes]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW | getattr(os, "O_BINARY", 0)
         try:
             with open(os.open(self.bytes, flags, 0o666), "ab", buffering=0) as stream:
@@ -115,7 +124,7 @@ class Part:
                 ) from error
             raise
 
-    def finish(self):
+    def finish(self) -> None:
         """Give the file its name, unless it is a web page in the place of one that nothing is known of."""
         if not self.hashed and not self._wants_page() and _is_page(self.bytes):
             self.discard()
@@ -126,7 +135,7 @@ class Part:
     def _wants_page(self):
         return self.path.suffix.lower() in (".html", ".htm", ".xhtml")
 
-    def check_answer(self, kind, total):
+    def check_answer(self, kind: str, total: int | None) -> None:
         """ValueError if this is not the file: a web page by its type, of another length, or of none at all.
 
         A checksum would tell anyhow. What came before stays: the next answer may be the file again.
@@ -165,7 +174,7 @@ def _is_page(path):
         return PAGE_STARTS.match(stream.read(2000)) is not None
 
 
-def page_came(url, how) -> str:
+def page_came(url: str, how: str) -> str:
     """What an error says where a web page came in the place of a file."""
     return (
         f"{url} gives a web page, expected the file ({how}): perhaps a login, an error, or a notice of the "

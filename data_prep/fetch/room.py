@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 
-def require_room(folder, size, what):
+def require_room(folder: Path | str, size: int, what: str) -> None:
     """Raise if the disk of a folder, there already or not, has less than `size` bytes free for `what`.
 
     Raises
@@ -24,7 +24,7 @@ def require_room(folder, size, what):
         )
 
 
-def show_size(size):
+def show_size(size: int | None) -> str:
     """Bytes as a person reads them: 13.5 GB; unknown for None."""
     if size is None:
         return "unknown"

@@ -1,6 +1,7 @@
 """What can be fetched, read from `sources.yaml`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,12 @@ class File:
     sha256: str | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The last part of its address."""
         return self.url.rsplit("/", 1)[1]
 
     @property
-    def archive(self):
+    def archive(self) -> str | None:
         """The archive that it is, or is a part of (x.tar.gz for x.tar.gz.01); None for any other file."""
         match = ARCHIVE.fullmatch(self.name)
         return match and match["whole"]
@@ -42,13 +43,13 @@ class Source:
     files: tuple[File, ...]
 
     @property
-    def size(self):
+    def size(self) -> int | None:
         """Bytes of all files, None if that of one is not known."""
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(sizes)
 
     @property
-    def archives(self):
+    def archives(self) -> dict[str, list[str]]:
         """{archive: names of its parts in order}; an archive in one piece has one part, itself."""
         parts = {}
         for file in self.files:
@@ -57,7 +58,7 @@ class Source:
         return {archive: sorted(names) for archive, names in parts.items()}
 
 
-def known():
+def known() -> tuple[dict[str, Source], dict[str, list[str]]]:
     """The list, as `LIST` has it.
 
     Returns
@@ -72,7 +73,7 @@ def known():
     return sources, content.get("profiles", {})
 
 
-def chosen(names):
+def chosen(names: Sequence[str]) -> list[Source]:
     """The sources that these names stand for, each once, in order.
 
     Parameters

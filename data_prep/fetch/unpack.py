@@ -10,6 +10,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path, PureWindowsPath
 
@@ -22,7 +23,7 @@ HARMLESS = 2**24  # bytes that any archive may unpack to: a small one of much th
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
-def unpack(parts, folder):
+def unpack(parts: Iterable[Path | str], folder: Path | str) -> None:
     """Unpack an archive into a folder.
 
     Parameters

@@ -6,6 +6,7 @@ Layout, as `ag_news_csv.tar.gz` unpacks:
     ag_news_csv/classes.txt             the four names
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.readers.reading import check_count, csv_rows, listed, unpacked, with_val
@@ -17,19 +18,21 @@ COUNTS = {"train": 120000, "test": 7600}
 FIELDS = ("title", "description")
 
 
-def gives(**_) -> set[str]:
+def gives(**_: object) -> set[str]:
     """What a page can find in these data."""
     return {"captions", "one class"}
 
 
-def sources(folder, **_) -> list[Path]:
+def sources(folder: Path | str, **_: object) -> list[Path]:
     """The files that labels and texts are read from."""
     root = unpacked(folder, "ag_news_csv")
     files = ["train.csv", "test.csv", "classes.txt"]
     return [regular(root / name, "the files of ag_news_csv.tar.gz") for name in files]
 
 
-def read(folder, *, fields=FIELDS, validation=5000, check_counts=True) -> dict[str, Split]:
+def read(
+    folder: Path | str, *, fields: Sequence[str] = FIELDS, validation: int = 5000, check_counts: bool = True
+) -> dict[str, Split]:
     r"""Train, val and test of AG News, one label an article.
 
     The text is left as it is in the file, with its remains of HTML ("#39;", "&lt;b&gt;") and its backslashes

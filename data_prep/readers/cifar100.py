@@ -31,19 +31,21 @@ CLASSES = {"coarse": 20, "fine": 100}
 TOGETHER = 1000  # images in a folder: the unit that is complete or not there
 
 
-def gives(**_) -> set[str]:
+def gives(**_: object) -> set[str]:
     """What a page can find in these data."""
     return {"images", "one class"}
 
 
-def sources(folder, **_) -> list[Path]:
+def sources(folder: Path | str, **_: object) -> list[Path]:
     """The files that labels and images are read from."""
     root = unpacked(folder, "cifar-100-binary")
     files = [f"{part}.bin" for part in COUNTS] + [f"{kind}_label_names.txt" for kind in CLASSES]
     return [regular(root / name, "the files of cifar-100-binary.tar.gz") for name in files]
 
 
-def read(folder, *, labels="fine", validation=5000, check_counts=True) -> dict[str, Split]:
+def read(
+    folder: Path | str, *, labels: str = "fine", validation: int = 5000, check_counts: bool = True
+) -> dict[str, Split]:
     """Train, val and test of CIFAR-100, one label an image. The first call writes the images as PNG files.
 
     Sample ids are places in the files, from 0 in train.bin and from 50,000 in test.bin, so that no two

@@ -8,6 +8,7 @@ Layout:
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ PUBLISHED = {"train": "train2014", "test": "val2014"}  # the parts as COCO names
 gives = modalities  # by the settings `images` and `captions`
 
 
-def sources(folder, *, parts=None, captions=True, **_) -> list[Path]:
+def sources(
+    folder: Path | str, *, parts: Mapping[str, str] | None = None, captions: bool = True, **_: object
+) -> list[Path]:
     """The annotation files that the parts are read from."""
     parts = parts or PUBLISHED
     check_parts(parts)
@@ -36,17 +39,17 @@ def sources(folder, *, parts=None, captions=True, **_) -> list[Path]:
 
 
 def read(
-    folder,
+    folder: Path | str,
     *,
-    dataset="coco",
-    parts=None,
-    validation=5000,
-    caption=0,
-    unlabelled=True,
-    images=True,
-    captions=True,
-    check_counts=True,
-    renumber=False,
+    dataset: str = "coco",
+    parts: Mapping[str, str] | None = None,
+    validation: int = 5000,
+    caption: int = 0,
+    unlabelled: bool = True,
+    images: bool = True,
+    captions: bool = True,
+    check_counts: bool = True,
+    renumber: bool = False,
 ) -> dict[str, Split]:
     """Train, val and test of a folder in COCO's layout.
 
@@ -94,7 +97,14 @@ def _annotations(folder, stem):
 
 
 def read_part(
-    instances, captions=None, images=None, *, name, dataset="coco", caption=0, unlabelled=True
+    instances: Path | str,
+    captions: Path | str | None = None,
+    images: Path | str | None = None,
+    *,
+    name: str,
+    dataset: str = "coco",
+    caption: int = 0,
+    unlabelled: bool = True,
 ) -> Split:
     """Read one part of a data set.
 

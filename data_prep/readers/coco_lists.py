@@ -22,7 +22,7 @@ from difffeat.features.prepared import multi_hot
 CAPTIONS = "val2014_first_captions_30000.tsv.gz"
 
 
-def read(folder) -> dict[str, Split]:
+def read(folder: Path | str) -> dict[str, Split]:
     """The lists as splits.
 
     Parameters

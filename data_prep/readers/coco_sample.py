@@ -34,7 +34,7 @@ def made_by() -> list:
     return [PARTS]
 
 
-def sources(folder) -> list[Path]:
+def sources(folder: Path | str) -> list[Path]:
     """The annotations of the sample in COCO's layout; written with their pictures on the first call."""
     written = _home(folder)
     instances = [written / "annotations" / f"instances_{part}.json" for part in PARTS]
@@ -42,7 +42,7 @@ def sources(folder) -> list[Path]:
     return coco.sources(written, parts={part: part for part in PARTS})
 
 
-def read(folder) -> dict[str, Split]:
+def read(folder: Path | str) -> dict[str, Split]:
     """Train, val and test of the sample, as COCO is read; what is damaged of it is written again.
 
     Parameters
@@ -65,7 +65,7 @@ def _archives(folder) -> list[Path]:
     return [there(Path(folder) / name, "a file of the sample of MS-COCO") for name in files]
 
 
-def write(folder, out):
+def write(folder: Path | str, out: Path | str) -> Path:
     """Write the sample in COCO's layout, all parts anew.
 
     Parameters

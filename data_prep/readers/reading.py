@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,18 +15,18 @@ from difffeat.base.checked import shown, text_of
 from difffeat.features.datasets import Split
 
 
-def modalities(*, images=True, captions=True, **_) -> set[str]:
+def modalities(*, images: bool = True, captions: bool = True, **_: object) -> set[str]:
     """What a reader with these settings gives of a data set that has images and captions."""
     return {name for name, taken in (("images", images), ("captions", captions)) if taken}
 
 
-def unpacked(folder, inner) -> Path:
+def unpacked(folder: Path | str, inner: str) -> Path:
     """`<folder>/<inner>`, as an archive unpacks, or `folder` where that is the inner folder already."""
     inside = Path(folder) / inner
     return inside if inside.is_dir() else Path(folder)
 
 
-def there(path, expected) -> Path:
+def there(path: Path | str, expected: str) -> Path:
     """The path itself, if something is there; `expected` says in the error what should be."""
     path = Path(path)
     if not path.exists():
@@ -33,12 +34,12 @@ def there(path, expected) -> Path:
     return path
 
 
-def text_lines(path, encoding=None):
+def text_lines(path: Path | str, encoding: str | None = None) -> Iterator[str]:
     """The lines of a text file, line ends kept, without a byte order mark at the start; see `text_of`."""
     return iter(io.StringIO(text_of(path, encoding), newline=""))
 
 
-def listed(path) -> dict[str, int]:
+def listed(path: Path | str) -> dict[str, int]:
     """Entry -> line number of a list with one entry per line; blank lines and spaces around do not count.
 
     Raises
@@ -58,7 +59,9 @@ def listed(path) -> dict[str, int]:
     return places
 
 
-def csv_rows(path, width=None, encoding=None, delimiter=","):
+def csv_rows(
+    path: Path | str, width: int | None = None, encoding: str | None = None, delimiter: str = ","
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, fields) of a CSV file; a field with line breaks counts as its last line.
 
     Raises
@@ -79,7 +82,7 @@ def csv_rows(path, width=None, encoding=None, delimiter=","):
         raise ValueError(f"{path}, line {rows.line_num}: not CSV, or it ends early: {error}") from error
 
 
-def number(cell, least=0) -> int | None:
+def number(cell: object, least: int = 0) -> int | None:
     """The integer of 64 bits that a cell spells in plain digits, or None."""
     text = cell.strip() if isinstance(cell, str) else ""
     digits = text.removeprefix("-")
@@ -89,7 +92,7 @@ def number(cell, least=0) -> int | None:
     return value if least <= value < 2**63 else None
 
 
-def check_count(path, found, published, what):
+def check_count(path: Path | str, found: int, published: int, what: str) -> None:
     """Refuse another number of samples than was published: mostly a download that stopped early."""
     if found != published:
         raise ValueError(
@@ -98,7 +101,7 @@ def check_count(path, found, published, what):
         )
 
 
-def held_together(parts) -> dict[str, Split]:
+def held_together(parts: Mapping[str, Split]) -> dict[str, Split]:
     """The parts, with the same labels in the same order, once nothing is twice in one or in two of them.
 
     What is tested on must not be trained on: no sample id and no image file may come in two parts.
@@ -164,13 +167,13 @@ def _few(names):
     return ", ".join(map(shown, names[:5])) + more if names else "none"
 
 
-def check_parts(parts):
+def check_parts(parts: Mapping) -> None:
     """Refuse names of parts without train and test, or with others than train, val and test."""
     if parts.keys() - set(PARTS) or not {"train", "test"} <= parts.keys():
         raise ValueError(f"parts must name train and test, and may name val; got {', '.join(parts)}")
 
 
-def with_val(parts, count) -> dict[str, Split]:
+def with_val(parts: dict[str, Split], count: int) -> dict[str, Split]:
     """Train, val and test; where there is no val, `count` samples of train are held out for it.
 
     Which ones depends on the ids alone.

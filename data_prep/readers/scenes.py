@@ -1,5 +1,6 @@
 """Reader of the generated scenes: drawn on the first call, in COCO's layout, and read as COCO is."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +25,19 @@ def home() -> Path:
     return cache_root() / "scenes" / "data"
 
 
-def gives(**_) -> set[str]:
+def gives(**_: object) -> set[str]:
     """What a page can find in these data."""
     return {"images", "captions", "scenes"}
 
 
-def sources(folder, *, seed=0, counts=None, workers=None, **_) -> list[Path]:
+def sources(
+    folder: Path,
+    *,
+    seed: int = 0,
+    counts: Mapping[str, int] | None = None,
+    workers: int | None = None,
+    **_: object,
+) -> list[Path]:
     """The annotations; drawn with their pictures where they are not there."""
     instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
     draw = partial(generate, folder, seed=seed, counts=counts, workers=workers, progress=shown())
@@ -37,7 +45,15 @@ def sources(folder, *, seed=0, counts=None, workers=None, **_) -> list[Path]:
     return coco.sources(folder, parts=OWN)
 
 
-def read(folder=None, *, seed=0, counts=None, workers=None, caption=0, unlabelled=True) -> dict[str, Split]:
+def read(
+    folder: Path | None = None,
+    *,
+    seed: int = 0,
+    counts: Mapping[str, int] | None = None,
+    workers: int | None = None,
+    caption: int = 0,
+    unlabelled: bool = True,
+) -> dict[str, Split]:
     """Train, val and test of the scenes.
 
     Parameters

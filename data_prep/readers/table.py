@@ -8,6 +8,7 @@ Parquet needs pyarrow, the extra `parquet`: a large package that nothing else he
 
 import re
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from data_prep.readers.reading import PARTS, check_parts, csv_rows, modalities, number, with_val
@@ -21,12 +22,12 @@ LISTED = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*['\"]\s*,?\s*\)", re.DOTALL)  # 
 SURE = ("|", ";", "\t", ",")  # those that a label seldom has in it
 
 
-def gives(*, columns=(), **_) -> set[str]:
+def gives(*, columns: Collection[str] = (), **_: object) -> set[str]:
     """What a page can find in these data; whether each sample has one class, only they can tell."""
     return {"one class"} | modalities(images="image" in columns, captions="caption" in columns)
 
 
-def sources(folder, *, files, **_) -> list[Path]:
+def sources(folder: Path | str, *, files: str | dict, **_: object) -> list[Path]:
     """The tables."""
     return [
         regular(path, "a table, as the setting `files` names it") for path in _paths(folder, files).values()
@@ -34,16 +35,16 @@ def sources(folder, *, files, **_) -> list[Path]:
 
 
 def read(
-    folder,
+    folder: Path | str,
     *,
-    files,
-    columns,
-    dataset="table",
-    separator="|",
-    names=None,
-    delimiter=",",
-    encoding="utf-8",
-    validation=1000,
+    files: str | dict,
+    columns: Mapping[str, str],
+    dataset: str = "table",
+    separator: str = "|",
+    names: Sequence[str] | None = None,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    validation: int = 1000,
 ) -> dict[str, Split]:
     """Train, val and test of a table.
 

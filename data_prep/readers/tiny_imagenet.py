@@ -24,12 +24,12 @@ PER_CLASS = 500
 COUNTS = {"train": 100000, "test": 10000}
 
 
-def gives(**_) -> set[str]:
+def gives(**_: object) -> set[str]:
     """What a page can find in these data."""
     return {"images", "one class"}
 
 
-def sources(folder, **_) -> list[Path]:
+def sources(folder: Path | str, **_: object) -> list[Path]:
     """The files that labels are read from, and the folders of images, which tell of files that come or go."""
     root = unpacked(folder, "tiny-imagenet-200")
     names = ["wnids.txt", "words.txt", "val/val_annotations.txt", "train", "val/images"]
@@ -37,7 +37,7 @@ def sources(folder, **_) -> list[Path]:
     return files + sorted((root / "train").glob("*/images"))
 
 
-def read(folder, *, validation=5000, check_counts=True) -> dict[str, Split]:
+def read(folder: Path | str, *, validation: int = 5000, check_counts: bool = True) -> dict[str, Split]:
     """Train, val and test of Tiny ImageNet, one label an image; test is the official val, which has labels.
 
     Label names are WordNet's words, in the order of wnids.txt. Sample ids follow from the file names: image

@@ -8,6 +8,7 @@ The split and the labels are those that SSGRL (Chen et al., 2019) prepared. Layo
     VG_100K/, VG_100K_2/                      Visual Genome's images
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.readers.reading import check_count, listed, modalities, number, there, with_val
@@ -26,7 +27,9 @@ CATEGORIES = 500
 gives = modalities  # by the settings `images` and `captions`
 
 
-def sources(folder, *, names=None, captions=True, **_) -> list[Path]:
+def sources(
+    folder: Path | str, *, names: str | None = None, captions: bool = True, **_: object
+) -> list[Path]:
     """The files that labels and captions are read from."""
     optional = ([REGIONS] if captions else []) + ([names] if names else [])
     expected = "the lists and labels of SSGRL, and Visual Genome's region descriptions"
@@ -34,14 +37,14 @@ def sources(folder, *, names=None, captions=True, **_) -> list[Path]:
 
 
 def read(
-    folder,
+    folder: Path | str,
     *,
-    names=None,
-    captions=True,
-    images=True,
-    image_folders=("VG_100K", "VG_100K_2"),
-    validation=5000,
-    check_counts=True,
+    names: str | None = None,
+    captions: bool = True,
+    images: bool = True,
+    image_folders: Sequence[str] = ("VG_100K", "VG_100K_2"),
+    validation: int = 5000,
+    check_counts: bool = True,
 ) -> dict[str, Split]:
     """Train, val and test of VG500. Sample ids are Visual Genome's image ids, the numbers in the file names.
 

@@ -9,6 +9,7 @@ Layout, as `VOCtrainval_06-Nov-2007.tar` and `VOCtest_06-Nov-2007.tar` unpack in
 Letters: N images, K = 20 classes.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,12 +26,12 @@ PARTS = {"train": "trainval", "test": "test"}
 COUNTS = {"train": 2501, "val": 2510, "trainval": 5011, "test": 4952}
 
 
-def gives(**_) -> set[str]:
+def gives(**_: object) -> set[str]:
     """What a page can find in these data."""
     return {"images"}
 
 
-def sources(folder, *, parts=None, **_) -> list[Path]:
+def sources(folder: Path | str, *, parts: Mapping[str, str] | None = None, **_: object) -> list[Path]:
     """The files that labels are read from."""
     root = unpacked(folder, "VOCdevkit/VOC2007")
     there(root / "Annotations", "VOC 2007's layout with its Annotations, ImageSets and JPEGImages")
@@ -38,7 +39,14 @@ def sources(folder, *, parts=None, **_) -> list[Path]:
     return lists + sorted((root / "Annotations").glob("*.xml"))
 
 
-def read(folder, *, parts=None, difficult="keep", validation=500, check_counts=True) -> dict[str, Split]:
+def read(
+    folder: Path | str,
+    *,
+    parts: Mapping[str, str] | None = None,
+    difficult: str = "keep",
+    validation: int = 500,
+    check_counts: bool = True,
+) -> dict[str, Split]:
     """Train, val and test of VOC 2007. Sample ids are the numbers in the image names; there are no captions.
 
     Parameters

@@ -7,7 +7,7 @@ model, to tell things apart.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from data_prep.scenes.world import GROUNDS, HORIZON, SKIES, rng
+from data_prep.scenes.world import GROUNDS, HORIZON, SKIES, Scene, rng
 
 SUPERSAMPLE = 3
 TRUNK, LEAF, GLASS, TYRE, FLAME, SKIN = (
@@ -21,18 +21,26 @@ TRUNK, LEAF, GLASS, TYRE, FLAME, SKIN = (
 BEAK, ROOF, DOOR, INK, CREAM = (244, 170, 40), (160, 66, 50), (110, 66, 44), (30, 30, 34), (252, 246, 226)
 
 
-def ellipse(x, y, rx, ry=None, start=0.0, stop=2 * np.pi, points=28):
+def ellipse(
+    x: float,
+    y: float,
+    rx: float,
+    ry: float | None = None,
+    start: float = 0.0,
+    stop: float = 2 * np.pi,
+    points: int = 28,
+) -> np.ndarray:
     """Points on an arc of an ellipse, (points, 2); y grows downwards."""
     angle = np.linspace(start, stop, points)
     return np.stack([x + rx * np.cos(angle), y + (ry or rx) * np.sin(angle)], axis=1)
 
 
-def box(left, top, right, bottom):
+def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
     """A rectangle, (4, 2)."""
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
 
 
-def polygon(*points):
+def polygon(*points: tuple[float, float]) -> np.ndarray:
     """Corner points, (n, 2)."""
     return np.array(points, float)
 
@@ -201,7 +209,7 @@ SHAPES = {
 }
 
 
-def render(scene, side=64):
+def render(scene: Scene, side: int = 64) -> tuple[Image.Image, np.ndarray]:
     """Draw a scene.
 
     Parameters

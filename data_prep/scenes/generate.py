@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing.connection import wait
@@ -28,7 +29,15 @@ CHUNK = 250  # images a worker draws before it reports
 JPEG = dict(quality=95, subsampling=0)
 
 
-def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=True):
+def generate(
+    folder: Path | str,
+    *,
+    seed: int = 0,
+    counts: Mapping[str, int] | None = None,
+    side: int = 64,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
     """Draw the scenes and write them in COCO's layout.
 
     Parameters
@@ -65,7 +74,7 @@ def generate(folder, *, seed=0, counts=None, side=64, workers=None, progress=Tru
     return folder
 
 
-def end_with_parent():
+def end_with_parent() -> None:
     """In a worker process: end it when the process that started it does, however that ends.
 
     Killed, that could not say so, and its workers would wait for more work for ever.
@@ -96,7 +105,7 @@ def _draw_chunk(folder, seed, side, stop, start):
     return records
 
 
-def file_name(index):
+def file_name(index: int) -> str:
     """Image ids start at 1, as COCO's do."""
     return f"{index + 1:012d}.jpg"
 
@@ -156,7 +165,7 @@ def _write_json(path, body):
     os.replace(temporary, path)
 
 
-def main():
+def main() -> None:
     """Command line: `python -m data_prep.scenes --help`."""
     parser = argparse.ArgumentParser(prog="python -m data_prep.scenes", description=__doc__)
     parser.add_argument("folder", help="where to write the data set")

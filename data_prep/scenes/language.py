@@ -6,7 +6,7 @@ then says what is *not* there. So finding the labels takes more than looking for
 captions leave some out.
 """
 
-from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, layout, rng
+from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, Scene, layout, rng
 
 CAPTIONS_PER_IMAGE = 5
 SYNONYMS = {
@@ -86,7 +86,7 @@ UNCHANGED_PLURALS = ("fish", "trout")
 OPENINGS = ("", "", "a photo of ", "a picture of ", "there is ", "we can see ", "an image of ")
 
 
-def captions(seed, lo, hi):
+def captions(seed: int, lo: int, hi: int) -> list[tuple[tuple[str, ...], list[int]]]:
     """Captions and labels of the scenes [lo, hi), without drawing them.
 
     Returns
@@ -97,7 +97,7 @@ def captions(seed, lo, hi):
     return [(describe(scene), [CATEGORIES.index(name) for name in scene.categories]) for scene in scenes]
 
 
-def describe(scene):
+def describe(scene: Scene) -> tuple[str, ...]:
     """The scene's five captions, a tuple of sentences."""
     random = rng(scene.seed, scene.index, 2)
     return tuple(_sentence(random, scene) for _ in range(CAPTIONS_PER_IMAGE))

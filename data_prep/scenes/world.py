@@ -139,18 +139,18 @@ class Scene:
     things: tuple
 
     @property
-    def categories(self):
+    def categories(self) -> tuple[str, ...]:
         """Distinct category names, in the order of `CATEGORIES`."""
         present = {thing.category for thing in self.things}
         return tuple(name for name in CATEGORIES if name in present)
 
 
-def rng(seed, index, stream):
+def rng(seed: int, index: int, stream: int) -> np.random.Generator:
     """An independent generator for one purpose of one image; streams: 0 layout, 1 pixels, 2 captions."""
     return np.random.default_rng([seed, index, stream])
 
 
-def layout(seed, index):
+def layout(seed: int, index: int) -> Scene:
     """Lay out scene `index` of data seed `seed`.
 
     Parameters

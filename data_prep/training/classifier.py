@@ -6,9 +6,11 @@ holds an object that it recognises, and as a ceiling beside the probes.
 
 import argparse
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from data_prep.scenes.drawing import render
@@ -29,18 +31,18 @@ NAME, SIDE = "classifier-scenes", 64
 class Classifier(nn.Sequential):
     """Seven convolutions on (N, 3, 64, 64) pixels in [-1, 1]; logits (N, 20)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         widths = [(3, 24, 2), (24, 48, 2), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 128, 2), (128, 128, 1)]
         layers = [layer for inner, outer, stride in widths for layer in self.layer(inner, outer, stride)]
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, len(CATEGORIES)))
 
     @staticmethod
-    def layer(inner, outer, stride):
+    def layer(inner: int, outer: int, stride: int) -> tuple[nn.Module, ...]:
         """Convolution, normalisation, activation."""
         return nn.Conv2d(inner, outer, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outer), nn.ReLU()
 
 
-def load():
+def load() -> Classifier:
     """The shipped classifier, ready to judge; ValueError if its file is not that of its card."""
     classifier, path = Classifier().eval(), weights_folder(NAME) / "model.safetensors"
     card = json_object(path.with_name("card.json"))
@@ -56,18 +58,18 @@ def load():
 
 
 @torch.inference_mode()
-def probabilities(classifier, inputs, batch=500):
+def probabilities(classifier: nn.Module, inputs: torch.Tensor, batch: int = 500) -> torch.Tensor:
     """Label probabilities (N, 20) of pixels (N, 3, 64, 64) in [-1, 1]."""
     return torch.cat([classifier(part).sigmoid() for part in inputs.split(batch)])
 
 
-def share_found(classifier, images, threshold=0.5):
+def share_found(classifier: nn.Module, images: Iterable[Image.Image], threshold: float = 0.5) -> float:
     """Share of PIL images in which it finds an object with a probability above `threshold`."""
     highest = probabilities(classifier, pixels(images, SIDE)).amax(dim=1)
     return float((highest > threshold).float().mean())
 
 
-def draw(data_seed, start, count):
+def draw(data_seed: int, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Scenes as uint8 pixels (count, 3, 64, 64) and labels (count, 20)."""
     drawn, labels = np.empty((count, 3, SIDE, SIDE), np.uint8), np.zeros((count, len(CATEGORIES)), np.float32)
     progress = bar(count, "drawing scenes", "scenes")
@@ -79,7 +81,7 @@ def draw(data_seed, start, count):
     return torch.from_numpy(drawn), torch.from_numpy(labels)
 
 
-def train(options):
+def train(options: argparse.Namespace) -> None:
     """Train with a one-cycle learning rate, and ship the weights with the mAP on validation scenes."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -115,7 +117,7 @@ def train(options):
     print(f"mAP on 2000 validation scenes: {card['validation_map']:.3f}; weights in {options.out}")
 
 
-def main():
+def main() -> None:
     """Command line: `python -m data_prep.training.classifier --help`."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter

@@ -39,7 +39,7 @@ SIDE, PATCH = 64, 8
 VALIDATION_TIMESTEPS = (10, 30, 50, 100, 200, 300, 500, 700, 850, 980)
 
 
-def parse_arguments():
+def parse_arguments() -> argparse.Namespace:
     """The command line; every default is what the shipped weights were trained with."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -78,18 +78,18 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def draw(data_seed, start, count):
+def draw(data_seed: int, start: int, count: int) -> np.ndarray:
     """Scenes [start, start + count) as uint8 pixels (count, 3, 64, 64)."""
     images = [np.asarray(render(layout(data_seed, index), SIDE)[0]) for index in range(start, start + count)]
     return np.stack(images).transpose(0, 3, 1, 2)
 
 
-def to_unit(pixels):
+def to_unit(pixels: np.ndarray) -> torch.Tensor:
     """uint8 pixels to floats in [-1, 1]."""
     return torch.from_numpy(pixels).float() / 127.5 - 1
 
 
-def prepare_latents(options):
+def prepare_latents(options: argparse.Namespace) -> tuple[PatchPCA, np.ndarray]:
     """Draw the training scenes once, fit the latents' PCA on the first 4000, and keep all latents on disk as
     float16.
 
@@ -123,7 +123,7 @@ def prepare_latents(options):
 class Validation:
     """Denoising error of fixed noise on 160 validation scenes, at ten timesteps."""
 
-    def __init__(self, options, pca, schedule):
+    def __init__(self, options: argparse.Namespace, pca: PatchPCA, schedule: DDPM) -> None:
         pixels = draw(options.data_seed, FIRST_INDEX["val"], 16 * len(VALIDATION_TIMESTEPS))
         latents = pca.encode(to_unit(pixels))
         self.timesteps = torch.tensor(VALIDATION_TIMESTEPS).repeat(16)
@@ -131,12 +131,14 @@ class Validation:
         self.noised = schedule.add_noise(latents, self.timesteps, self.noise)
 
     @torch.no_grad()
-    def __call__(self, model):
+    def __call__(self, model: torch.nn.Module) -> float:
         """Mean squared error, one float."""
         return float((model(self.noised, self.timesteps) - self.noise).square().mean())
 
 
-def training_step(model, schedule, latents, generator):
+def training_step(
+    model: torch.nn.Module, schedule: DDPM, latents: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
     """Gradients of the noise-prediction loss, timesteps spread evenly over the clock; returns the loss."""
     count = len(latents)
     spread = (torch.arange(count) + torch.rand(count, generator=generator)) / count
@@ -148,7 +150,7 @@ def training_step(model, schedule, latents, generator):
     return loss.detach()
 
 
-def train(options):
+def train(options: argparse.Namespace) -> None:
     """Train, or go on training, and write weights, log and card at every checkpoint."""
     torch.set_num_threads(options.threads)
     pca, latents = prepare_latents(options)

@@ -9,6 +9,7 @@ goes on from the last checkpoint.
 import argparse
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ from difffeat.backbones import weights_folder
 from difffeat.backbones.plaid import END, Plaid
 from difffeat.base.files import write_whole
 from difffeat.base.progress import bar
+from difffeat.features.schedule import PlaidSchedule
 
 # Share of the training texts that are a caption, a caption and a list of labels, three captions of a scene.
 # Only the last kind says a thing more than once: without it the model could read every word by itself.
@@ -54,7 +56,7 @@ RATES = {"network": 2e-3, "embedding": 1e-3, "schedule": 1e-3, "bounds": 5e-4}
 VALIDATION_TEXTS = 256
 
 
-def parse_arguments():
+def parse_arguments() -> argparse.Namespace:
     """The command line; every default is what the shipped weights were trained with."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -85,7 +87,7 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def training_texts(data_seed, count, seed):
+def training_texts(data_seed: int, count: int, seed: int) -> list[str]:
     """Texts of every kind the model will be asked to read.
 
     A list of labels is that of *another* image: the model learns that such lists follow captions, not the
@@ -102,7 +104,7 @@ def training_texts(data_seed, count, seed):
     return texts
 
 
-def train_tokenizer(texts, vocabulary):
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """A byte-level BPE: any text can be written in it, and nearly every word of these is one token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -117,7 +119,7 @@ def train_tokenizer(texts, vocabulary):
     return tokenizer
 
 
-def spread(count, size, generator, steps=300):
+def spread(count: int, size: int, generator: torch.Generator, steps: int = 300) -> torch.Tensor:
     """A spherical code: unit vectors (count, size) pushed apart, so that no two tokens start close."""
     points = functional.normalize(torch.randn(count, size, generator=generator), dim=1)
     for step in range(steps):
@@ -127,7 +129,7 @@ def spread(count, size, generator, steps=300):
     return points
 
 
-def noun_cosine(model):
+def noun_cosine(model: Plaid) -> float:
     """Highest cosine between the embeddings of two category names; near 1 the model confuses them."""
     tokens = [model.tokenizer.encode(" " + name).ids for name in CATEGORIES]
     nouns = model.embeddings.detach()[[ids[0] for ids in tokens if len(ids) == 1]]
@@ -137,7 +139,7 @@ def noun_cosine(model):
 class Validation:
     """The variational bound of fixed captions with fixed noise and times, in nats per token."""
 
-    def __init__(self, model, data_seed):
+    def __init__(self, model: Plaid, data_seed: int) -> None:
         first = FIRST_INDEX["val"]
         known = captions(data_seed, first, first + VALIDATION_TEXTS)
         self.ids, mask = model.tokenize([sentences[0] for sentences, _ in known])
@@ -149,7 +151,7 @@ class Validation:
         self.t = torch.cat([torch.zeros(zeros), (torch.arange(later) + 0.5) / later])
 
     @torch.no_grad()
-    def __call__(self, model):
+    def __call__(self, model: Plaid) -> float:
         """The bound, one float."""
         schedule = model.schedule
         slope = schedule.rise(self.t)[1] * (schedule.gamma_1 - schedule.gamma_0)
@@ -159,7 +161,7 @@ class Validation:
         return float(terms[0].mean() + prior + terms[1].mean())
 
 
-def parameter_groups(model):
+def parameter_groups(model: Plaid) -> list[dict]:
     """Optimizer groups by learning rate; only the network decays."""
     bounds = [model.schedule.gamma_0, model.schedule.gamma_1]
     schedule = [model.schedule.W1, model.schedule.b1, model.schedule.W2]
@@ -173,13 +175,13 @@ def parameter_groups(model):
 
 
 @torch.no_grad()
-def keep_in_bounds(schedule):
+def keep_in_bounds(schedule: PlaidSchedule) -> None:
     """Hold the learned ends of gamma within `BOUNDS`."""
     for name, (low, high) in BOUNDS.items():
         getattr(schedule, name).clamp_(low, high)
 
 
-def prepare(options):
+def prepare(options: argparse.Namespace) -> tuple[list[str], Tokenizer]:
     """Texts and tokenizer, made once and kept in the run's folder.
 
     Returns
@@ -199,7 +201,7 @@ def prepare(options):
 class Run:
     """A training run: everything that changes from step to step, and is kept in its checkpoints."""
 
-    def __init__(self, options):
+    def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.checkpoint = options, Path(options.run) / "checkpoint.pt"
         texts, self.tokenizer = prepare(options)
         self.config = {
@@ -229,11 +231,11 @@ class Run:
         self.log = Log(Path(options.run) / "log.csv", self.step, rows)
 
     @property
-    def seen(self):
+    def seen(self) -> int:
         """Texts seen so far."""
         return self.step * self.options.batch
 
-    def advance(self):
+    def advance(self) -> Terms:
         """One optimizer step; returns its `Terms`."""
         options = self.options
         plan = learning_rate(
@@ -250,7 +252,7 @@ class Run:
         self.step += 1
         return terms
 
-    def batch(self):
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens and mask, each (batch, T), of this step's texts, which depend on its number alone.
 
         Most texts are short and most of their tokens would be padding, hence T is half the length most of the
@@ -267,7 +269,7 @@ class Run:
             rows = random.permutation(np.concatenate([long, random.integers(count, size=size - size // 2)]))
         return self.ids[rows, :length], self.mask[rows, :length]
 
-    def save(self, seconds, validation_loss):
+    def save(self, seconds: float, validation_loss: float) -> None:
         """Write the averaged model as it is to be shipped, and last the checkpoint: a kill loses nothing."""
         options, out = self.options, Path(self.options.out)
         card = {
@@ -293,7 +295,7 @@ class Run:
         save_checkpoint(self.checkpoint, state)
 
 
-def train(options):
+def train(options: argparse.Namespace) -> None:
     """Train, or go on training; every `save_every` steps measure, log, and write checkpoint and weights."""
     torch.set_num_threads(options.threads)
     run = Run(options)

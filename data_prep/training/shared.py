@@ -1,5 +1,6 @@
 """What the training scripts share: allocation, averages, checkpoints, a log, a learning-rate plan."""
 
+import argparse
 import csv
 import hashlib
 import io
@@ -8,10 +9,12 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from difffeat.base.files import write_whole
 
@@ -25,7 +28,7 @@ MALLOC = {
 }
 
 
-def restart_with_fast_malloc():
+def restart_with_fast_malloc() -> None:
     """Start this command again with `MALLOC` set, unless it is: glibc reads it at start only."""
     if sys.platform == "linux" and any(os.environ.get(name) != value for name, value in MALLOC.items()):
         os.execvpe(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MALLOC})
@@ -34,12 +37,12 @@ def restart_with_fast_malloc():
 class Average:
     """Exponential moving average of a model's parameters; early steps average over a shorter past."""
 
-    def __init__(self, model, decay=0.999):
+    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
         self.decay = decay
         self.parameters = [parameter.detach().clone() for parameter in model.parameters()]
 
     @torch.no_grad()
-    def update(self, model, step):
+    def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model by 1 - decay."""
         decay = min(self.decay, (step + 1) / (step + 10))
         torch._foreach_lerp_(
@@ -47,7 +50,7 @@ class Average:
         )
 
     @torch.no_grad()
-    def copy_to(self, model):
+    def copy_to(self, model: nn.Module) -> nn.Module:
         """Write the averaged parameters into a model of the same shape."""
         for parameter, average in zip(model.parameters(), self.parameters, strict=True):
             parameter.copy_(average)
@@ -67,7 +70,7 @@ class Muon:
     rate : float, learning rate
     """
 
-    def __init__(self, model, blocks, rate):
+    def __init__(self, model: nn.Module, blocks: nn.Module, rate: float) -> None:
         matrices = [parameter for parameter in blocks.parameters() if parameter.ndim == 2]
         chosen = {id(parameter) for parameter in matrices}
         others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
@@ -76,7 +79,7 @@ class Muon:
             torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.99), weight_decay=0.01),
         ]
 
-    def step(self, rate):
+    def step(self, rate: float) -> None:
         """One update at a learning rate; gradients are cleared."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -84,11 +87,11 @@ class Muon:
             optimizer.step()
             optimizer.zero_grad()
 
-    def state_dict(self):
+    def state_dict(self) -> list[dict]:
         """What a checkpoint keeps."""
         return [optimizer.state_dict() for optimizer in self.optimizers]
 
-    def load_state_dict(self, states):
+    def load_state_dict(self, states: list[dict]) -> None:
         """Go on from what a checkpoint kept; ValueError if it was another optimizer's."""
         if not isinstance(states, list):
             raise ValueError("the checkpoint is of another optimizer: delete it, or name another --run")
@@ -96,7 +99,7 @@ class Muon:
             optimizer.load_state_dict(state)
 
 
-def learning_rate(seen, *, peak, total, warmup, decay):
+def learning_rate(seen: int, *, peak: float, total: int, warmup: int, decay: int) -> float:
     """Linear warm-up, constant, then a cosine to zero over the last `decay` samples.
 
     The constant part makes a run extensible: before the decay has begun, it may be stopped and resumed with
@@ -109,7 +112,7 @@ def learning_rate(seen, *, peak, total, warmup, decay):
     return peak * 0.5 * (1 + math.cos(math.pi * min(1, (seen - total + decay) / decay)))
 
 
-def save_checkpoint(path, state):
+def save_checkpoint(path: Path | str, state: dict) -> None:
     """Write under a temporary name, then rename: a checkpoint that exists is complete."""
     path, content = Path(path), io.BytesIO()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +120,7 @@ def save_checkpoint(path, state):
     write_whole(path, content.getbuffer())
 
 
-def load_checkpoint(path):
+def load_checkpoint(path: Path | str) -> dict | None:
     """The saved state, or None when there is none yet.
 
     A damaged one is set aside, which is said, and is none: training begins anew, with the same result.
@@ -150,14 +153,14 @@ class Log:
         read, as far as it is whole: a line that was being written when training stopped is dropped
     """
 
-    def __init__(self, path, resumed_at, rows=None):
+    def __init__(self, path: Path | str, resumed_at: int, rows: Iterable[dict] | None = None) -> None:
         self.path = Path(path)
         self.rows = list(_whole_rows(self.path) if rows is None else rows)
         self.rows = [row for row in self.rows if int(row["step"]) <= resumed_at]
         if (self.path.read_bytes() if self.path.exists() else b"") != self._text():
             self._write()
 
-    def add(self, **row):
+    def add(self, **row: object) -> None:
         """Append a row and rewrite the file; floats keep five significant digits."""
         self.rows.append(
             {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()}
@@ -178,7 +181,7 @@ class Log:
         return text.getvalue().encode()
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         """Training time so far, over all resumed runs."""
         return float(self.rows[-1]["seconds"]) if self.rows else 0.0
 
@@ -195,12 +198,19 @@ def _whole_rows(path):
     return rows
 
 
-def card_options(options):
+def card_options(options: argparse.Namespace) -> dict:
     """The command line as a card keeps it: without the folders, which say where somebody trained, not how."""
     return {name: value for name, value in vars(options).items() if name not in ("out", "run", "threads")}
 
 
-def write_weights(folder, tensors, *, config, card, name="model.safetensors"):
+def write_weights(
+    folder: Path | str,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    config: dict,
+    card: dict,
+    name: str = "model.safetensors",
+) -> None:
     """Ship a model: float16 safetensors, its config, and a card that says how it came about.
 
     Parameters

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
+from difffeat.backbones.plaid import Plaid
+
 # At 1 the embeddings of nouns collapse onto each other: fluent texts, useless features.
 RECONSTRUCTION_WEIGHT = 5.0
 AT_ZERO = 8  # one text in this many is read at t = 0, for the reconstruction term
@@ -23,14 +25,16 @@ class Terms(NamedTuple):
     diffusion: torch.Tensor
 
 
-def token_weights(mask):
+def token_weights(mask: torch.Tensor) -> torch.Tensor:
     """Weight of each token (N, T) in the loss, rows adding up to 1: pads count less than words."""
     first_end = functional.pad(mask, (1, 0), value=True)[:, :-1] & ~mask
     weights = torch.where(mask | first_end, 1.0, PAD_WEIGHT)
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-def read(model, z, gamma, self_conditioned):
+def read(
+    model: Plaid, z: torch.Tensor, gamma: torch.Tensor, self_conditioned: slice | torch.Tensor
+) -> torch.Tensor:
     """Logits (N, T, V); the rows in `self_conditioned` see the model's own first estimate."""
     previous = torch.zeros_like(z)
     with torch.no_grad():
@@ -39,7 +43,15 @@ def read(model, z, gamma, self_conditioned):
     return model(z, gamma, previous)
 
 
-def loss_terms(model, ids, weights, times, gamma, slope, noise):
+def loss_terms(
+    model: Plaid,
+    ids: torch.Tensor,
+    weights: torch.Tensor,
+    times: slice,
+    gamma: torch.Tensor,
+    slope: torch.Tensor,
+    noise: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Terms of the variational bound for each text.
 
     Parameters
@@ -67,13 +79,13 @@ def loss_terms(model, ids, weights, times, gamma, slope, noise):
     return (entropy.view_as(ids[zero]) * weights[zero]).sum(1), (error * weights[times]).sum(1) * rate
 
 
-def prior_term(gamma_1, size):
+def prior_term(gamma_1: torch.Tensor, size: int) -> torch.Tensor:
     """KL of a noised embedding at t = 1 from a unit normal, in nats per token."""
     variance = torch.sigmoid(gamma_1)
     return 0.5 * (size * (variance - 1 - variance.log()) + torch.sigmoid(-gamma_1))
 
 
-def training_step(model, ids, mask, generator):
+def training_step(model: Plaid, ids: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> Terms:
     """Gradients of the loss on one batch, times spread evenly over [0, 1]. Returns its `Terms`.
 
     The bound does not depend on how gamma rises between its two ends; only its variance does. So the ends

@@ -7,6 +7,7 @@ model; `taps` looks inside a block.
 
 import inspect
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -41,8 +42,16 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def load(
-    name, trained=True, seed=0, *, folder=None, device="cpu", precision="float32", compiled=False, **options
-):
+    name: str,
+    trained: bool = True,
+    seed: int = 0,
+    *,
+    folder: Path | str | None = None,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+    compiled: bool = False,
+    **options: object,
+) -> Backbone:
     """Build a backbone and load its weights.
 
     Parameters

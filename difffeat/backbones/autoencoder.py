@@ -1,6 +1,7 @@
 """The autoencoder of Stable Diffusion, whose latents the published DiT was trained on."""
 
 import hashlib
+from typing import Self
 
 import torch
 from diffusers import AutoencoderKL
@@ -31,28 +32,28 @@ class Autoencoder:
         taken. A sample's noise depends on the pixels alone, so that batches and machines do not matter.
     """
 
-    def __init__(self, network, posterior="mean"):
+    def __init__(self, network: AutoencoderKL, posterior: str = "mean") -> None:
         if posterior not in POSTERIORS:
             raise ValueError(f"posterior {posterior!r} is unknown; known: {', '.join(POSTERIORS)}")
         self.network, self.posterior = network.eval().requires_grad_(False), posterior
 
     @classmethod
-    def random(cls, posterior="mean"):
+    def random(cls, posterior: str = "mean") -> Self:
         """The published shape with random weights, for runs that try the plumbing."""
         return cls(AutoencoderKL(**SHAPE), posterior)
 
-    def identity(self):
+    def identity(self) -> str:
         """Hash of all that decides latents."""
         told = f"{self.posterior} {SCALE} {digest_of(self.network.state_dict())}"
         return hashlib.sha256(told.encode()).hexdigest()
 
-    def to(self, device):
+    def to(self, device: torch.device | str) -> Self:
         """Move the network; channels last there, which its convolutions prefer."""
         self.network.to(device, memory_format=torch.channels_last)
         return self
 
     @torch.inference_mode()
-    def encode(self, pixels):
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (N, 3, S, S) in [-1, 1] to latents (N, 4, S / 8, S / 8), scaled by 0.18215, on the CPU."""
         moments = self.network.encode(pixels.to(self.network.device)).latent_dist
         latents = moments.mean.cpu()
@@ -62,7 +63,7 @@ class Autoencoder:
         return SCALE * latents
 
     @torch.inference_mode()
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Latents (N, 4, H, H) to pixels (N, 3, 8 H, 8 H), clipped to [-1, 1]."""
         return self.network.decode(z.to(self.network.device) / SCALE).sample.clamp(-1, 1).cpu()
 

@@ -9,7 +9,8 @@ text.
 import hashlib
 import json
 import math
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Self
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ from difffeat.base.checkpoint import digest_of
 from difffeat.features.schedule import check_timestep
 
 
-def gelu(x):
+def gelu(x: torch.Tensor) -> torch.Tensor:
     """GELU in the tanh form that both published models have, (...) to (...).
 
     On a processor torch's own takes a quarter of a small model's time, for its tanh is slow. Through a
@@ -60,50 +61,52 @@ class Backbone(nn.Module):
     sha256 = "none"
     precision = torch.float32
 
-    def run_in(self, precision):
+    def run_in(self, precision: torch.dtype) -> Self:
         """Compute the blocks' products in this dtype from now on; parameters stay float32."""
         self.precision = precision
         return self
 
-    def settings(self):
+    def settings(self) -> dict:
         """What decides features besides the tensors, by name: of values that JSON can hold."""
         raise NotImplementedError
 
-    def identity(self):
+    def identity(self) -> str:
         """One hash of all that decides features: tensors, settings and precision."""
         told = {"precision": str(self.precision), "settings": self.settings()}
         parts = [digest_of(self.state_dict()), json.dumps(told, sort_keys=True)]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
 
-    def latents(self, inputs):
+    def latents(self, inputs: Sequence) -> Latents:
         """Encode a list of N PIL images or N strings: `Latents`."""
         raise NotImplementedError
 
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> list:
         """N images or strings of clean latents."""
         raise NotImplementedError
 
-    def predict(self, z, timestep, previous=None):
+    def predict(self, z: torch.Tensor, timestep: int, previous: torch.Tensor | None = None) -> torch.Tensor:
         """The model's estimate of the clean latents, of z's shape, from latents noised to an int timestep.
 
         While sampling, `previous` is its estimate at the step before; a model may use it.
         """
         raise NotImplementedError
 
-    def embed(self, z, timesteps):
+    def embed(self, z: torch.Tensor, timesteps: torch.Tensor) -> tuple[torch.Tensor, object]:
         """Tokens (N, T, D) before the first block, and what every block is told besides (any object)."""
         raise NotImplementedError
 
-    def run_block(self, index, tokens, context):
+    def run_block(self, index: int, tokens: torch.Tensor, context: object) -> torch.Tensor:
         """Tokens (N, T, D) after the block with this zero-based index."""
         raise NotImplementedError
 
-    def walk(self, z, timesteps, deepest, **shown):
+    def walk(
+        self, z: torch.Tensor, timesteps: torch.Tensor, deepest: int, **shown: object
+    ) -> Iterator[tuple[int, torch.Tensor, object]]:
         """Yield (block, tokens, context) for blocks 0 to `deepest`; timesteps (N,), one for each sample."""
         tokens, context = self.embed(z, timesteps, **shown)  # (N, T, D)
         yield 0, tokens, context
@@ -112,7 +115,15 @@ class Backbone(nn.Module):
             yield block, tokens, context
 
     @torch.inference_mode()
-    def states(self, z, timestep, blocks, *, condition=None, mask=None):
+    def states(
+        self,
+        z: torch.Tensor,
+        timestep: int,
+        blocks: Iterable[int],
+        *,
+        condition: int | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> dict[int, torch.Tensor]:
         """Tokens at some blocks, in one pass that stops at the deepest of them.
 
         Parameters
@@ -149,7 +160,7 @@ class Backbone(nn.Module):
             walk = self.walk(z, timesteps, wanted[-1], **shown)
             return {block: tokens for block, tokens, _ in walk if block in wanted}
 
-    def check_block(self, block):
+    def check_block(self, block: int) -> int:
         """Return `block` as an int in [0, depth]; ValueError with the legal range otherwise."""
         if block != int(block) or not 0 <= block <= self.depth:
             raise ValueError(

@@ -3,8 +3,13 @@
 N images, C latent channels, H W latent size, T tokens, D width.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers import DiTTransformer2DModel
@@ -16,6 +21,10 @@ from difffeat.backbones.base import Backbone, Latents, gelu
 from difffeat.backbones.latents import pixels
 from difffeat.base.checkpoint import axes_of, check_tensors, depth_of
 from difffeat.features.schedule import DDPM
+
+if TYPE_CHECKING:
+    from difffeat.backbones.autoencoder import Autoencoder
+    from difffeat.backbones.latents import PatchPCA
 
 
 class DiT(Backbone):
@@ -49,19 +58,19 @@ class DiT(Backbone):
     def __init__(
         self,
         *,
-        channels,
-        side,
-        patch,
-        width,
-        depth,
-        heads,
-        classes,
-        learned_sigma=False,
-        image_side=None,
-        encoder=None,
-        framing="published",
-        closed_gates=True,
-    ):
+        channels: int,
+        side: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        classes: int,
+        learned_sigma: bool = False,
+        image_side: int | None = None,
+        encoder: Autoencoder | PatchPCA | None = None,
+        framing: str = "published",
+        closed_gates: bool = True,
+    ) -> None:
         super().__init__()
         _check_divides("heads", heads, "width", width)
         _check_divides("patch", patch, "side", side)
@@ -94,36 +103,36 @@ class DiT(Backbone):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def settings(self):
+    def settings(self) -> dict:
         """As `Backbone.settings`: the shape, and how a picture becomes latents."""
         encoder = None if self.encoder is None else self.encoder.identity()
         return self.config | {"image_side": self.image_side, "framing": self.framing, "encoder": encoder}
 
     @property
-    def blocks(self):
+    def blocks(self) -> nn.ModuleList:
         """The transformer's blocks."""
         return self.transformer.transformer_blocks
 
-    def latents(self, images):
+    def latents(self, images: Sequence[Image.Image]) -> Latents:
         """Latents (N, C, H, W) of N PIL images, each made a square of `image_side`."""
         return Latents(self.encoder.encode(pixels(images, self.image_side, self.framing)), None)
 
     @torch.inference_mode()
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> list[Image.Image]:
         """N PIL images of clean latents (N, C, H, W)."""
         levels = (self.encoder.decode(z) + 1) * 127.5  # (N, 3, S, S)
         return [Image.fromarray(image) for image in levels.round().byte().permute(0, 2, 3, 1).cpu().numpy()]
 
-    def embed(self, z, timesteps):
+    def embed(self, z: torch.Tensor, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens (N, T, D), T = H W / patch^2, and the conditioning (N, D) that all blocks share."""
         labels = torch.full((len(z),), self.null_label, device=z.device)
         return self.transformer.pos_embed(z), self.conditioning(timesteps, labels, hidden_dtype=z.dtype)
 
-    def run_block(self, index, tokens, context):
+    def run_block(self, index: int, tokens: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Tokens (N, T, D) after one block; context is the conditioning."""
         return self.blocks[index](tokens, timestep=context)
 
-    def forward(self, z, timesteps):
+    def forward(self, z: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """The noise (N, C, H, W) in latents at timesteps (N,); (N, 2 C, H, W) with a learned variance."""
         *_, (_, tokens, conditioning) = self.walk(z, timesteps, self.depth)
         net = self.transformer
@@ -138,7 +147,7 @@ class DiT(Backbone):
         return patches.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
     @torch.inference_mode()
-    def predict(self, z, timestep, previous=None):
+    def predict(self, z: torch.Tensor, timestep: int, previous: torch.Tensor | None = None) -> torch.Tensor:
         """The clean latents (N, C, H, W) that the model sees in latents noised to an int timestep."""
         alpha, sigma = self.schedule.alpha_sigma(timestep)
         z = z.to(self.device)
@@ -146,7 +155,7 @@ class DiT(Backbone):
         return (z - sigma * noise) / alpha
 
     @contextmanager
-    def identity_attention(self, blocks):
+    def identity_attention(self, blocks: Sequence[int]) -> Iterator[None]:
         """Inside this context, tokens of these blocks (b from 1) attend to themselves alone."""
         if 0 in [self.check_block(block) for block in blocks]:
             raise ValueError(f"block 0 is the embedding and has no attention: give blocks 1 to {self.depth}")
@@ -161,7 +170,9 @@ class DiT(Backbone):
                 layer.set_processor(processor)
 
     @classmethod
-    def from_official(cls, state, *, heads, file="the checkpoint"):
+    def from_official(
+        cls, state: Mapping[str, torch.Tensor], *, heads: int, file: Path | str = "the checkpoint"
+    ) -> DiT:
         """Build the model of a published DiT checkpoint.
 
         Parameters
@@ -199,7 +210,7 @@ class DiT(Backbone):
         return model.eval()
 
     @classmethod
-    def from_diffusers(cls, network, *, file="the network"):
+    def from_diffusers(cls, network: DiTTransformer2DModel, *, file: Path | str = "the network") -> DiT:
         """Build the model of a `DiTTransformer2DModel` as diffusers loads it; `file` is its name in errors.
 
         Raises

@@ -1,6 +1,9 @@
 """How pictures become what an image backbone reads: squares of pixels, and the latents of small images."""
 
 import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,12 +27,12 @@ class PatchPCA:
     scale : Tensor of shape (C,), by which each column's component is divided
     """
 
-    def __init__(self, mean, basis, scale):
+    def __init__(self, mean: torch.Tensor, basis: torch.Tensor, scale: torch.Tensor) -> None:
         self.mean, self.basis, self.scale = mean, basis, scale
         self.patch = round((len(mean) / 3) ** 0.5)
 
     @classmethod
-    def fit(cls, pixels, *, patch, channels, whitening=1.0):
+    def fit(cls, pixels: torch.Tensor, *, patch: int, channels: int, whitening: float = 1.0) -> Self:
         """Components of pixels (N, 3, S, S) in [-1, 1], the `channels` with most variance.
 
         `whitening` 1 gives all components the same variance, 0 leaves their variances as they are, one half
@@ -47,7 +50,7 @@ class PatchPCA:
         scale = (variance**whitening * (variance ** (1 - whitening)).mean()).sqrt()
         return cls(mean.float(), basis.float(), scale.float())
 
-    def encode(self, pixels):
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (N, 3, S, S) in [-1, 1] to latents (N, C, S / patch, S / patch)."""
         patches = functional.unfold(pixels, self.patch, stride=self.patch).transpose(
             1, 2
@@ -55,25 +58,25 @@ class PatchPCA:
         z = (patches - self.mean) @ self.basis / self.scale  # (N, T, C)
         return z.transpose(1, 2).unflatten(2, (pixels.shape[-1] // self.patch, -1))
 
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Latents (N, C, H, H) to pixels (N, 3, H patch, H patch), clipped to [-1, 1]."""
         patches = (z.flatten(2).transpose(1, 2) * self.scale) @ self.basis.T + self.mean  # (N, T, 3 patch^2)
         size = z.shape[-1] * self.patch
         return functional.fold(patches.transpose(1, 2), size, self.patch, stride=self.patch).clamp(-1, 1)
 
-    def identity(self):
+    def identity(self) -> str:
         """Hash of all that decides latents."""
         return digest_of(self._tensors())
 
     def _tensors(self):
         return {"mean": self.mean, "basis": self.basis, "scale": self.scale}
 
-    def save(self, path):
+    def save(self, path: Path | str) -> None:
         """Write the three tensors as safetensors, in float32."""
         save_file({name: value.contiguous() for name, value in self._tensors().items()}, path)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: Path | str) -> Self:
         """Read what `save` wrote; ValueError names a tensor that is missing, too many or not as expected."""
         state = read_checkpoint(path)
         rows, columns = axes_of(state, "basis", 2, path)
@@ -88,13 +91,13 @@ class PatchPCA:
 FRAMINGS = ("published", "centre", "whole")
 
 
-def pixels(images, side, framing="published"):
+def pixels(images: Iterable[Image.Image], side: int, framing: str = "published") -> torch.Tensor:
     """N PIL images to pixels (N, 3, side, side) in [-1, 1], see `square`."""
     squares = [np.asarray(square(image.convert("RGB"), side, framing)) for image in images]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def square(image, side, framing="published"):
+def square(image: Image.Image, side: int, framing: str = "published") -> Image.Image:
     """A picture as a square of `side` pixels.
 
     Parameters

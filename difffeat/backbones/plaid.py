@@ -4,8 +4,13 @@ Written from the paper's description of the model. N texts, T tokens, V vocabula
 embedding, D width. Latents z are (N, T, E): the unit-length embeddings of the tokens, noised.
 """
 
+from __future__ import annotations
+
 import math
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -14,6 +19,9 @@ from torch.nn import functional
 from difffeat.backbones.base import Backbone, Latents, gelu
 from difffeat.base.checkpoint import axes_of, check_tensors, depth_of
 from difffeat.features.schedule import STEPS, PlaidSchedule
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 END = "<|endoftext_R9VQqF0Ag7|>"  # the tokenizer's only special token, id 0; it also pads
 ROTARY_BASE = 10_000
@@ -43,8 +51,17 @@ class Plaid(Backbone):
     places = {"attention": "attn_out", "hidden": "mlp.gelu", "mlp": "mlp"}
 
     def __init__(
-        self, *, vocabulary, width, depth, heads, length, embedding=16, tokenizer=None, output_prior=True
-    ):
+        self,
+        *,
+        vocabulary: int,
+        width: int,
+        depth: int,
+        heads: int,
+        length: int,
+        embedding: int = 16,
+        tokenizer: Tokenizer | None = None,
+        output_prior: bool = True,
+    ) -> None:
         super().__init__()
         if width % (2 * heads):  # rotary positions turn halves of a head
             raise ValueError(f"heads {heads} does not divide width {width} into heads of even size")
@@ -65,8 +82,16 @@ class Plaid(Backbone):
 
     @classmethod
     def from_official(
-        cls, schedule, bounds, embeddings, network, *, length, tokenizer=None, files=OFFICIAL_FILES
-    ):
+        cls,
+        schedule: Mapping[str, torch.Tensor],
+        bounds: Mapping[str, torch.Tensor],
+        embeddings: Mapping[str, torch.Tensor],
+        network: Mapping[str, torch.Tensor],
+        *,
+        length: int,
+        tokenizer: Tokenizer | None = None,
+        files: Sequence[Path | str] = OFFICIAL_FILES,
+    ) -> Plaid:
         """Build the model of a published Plaid.
 
         Parameters
@@ -110,16 +135,16 @@ class Plaid(Backbone):
         model.load_state_dict(state | embeddings | network)
         return model.eval()
 
-    def settings(self):
+    def settings(self) -> dict:
         """As `Backbone.settings`: the shape, and what cuts a text into tokens."""
         return self.config | {"tokenizer": None if self.tokenizer is None else self.tokenizer.to_str()}
 
     @property
-    def embeddings(self):
+    def embeddings(self) -> torch.Tensor:
         """Embedding of every token, (V, E), rows of length 1."""
         return functional.normalize(self.matrix, dim=1)
 
-    def tokenize(self, texts):
+    def tokenize(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids (N, T) of N strings, cut or padded to the model's length, and a mask of the real ones."""
         if self.tokenizer is None:
             raise ValueError(
@@ -133,19 +158,21 @@ class Plaid(Backbone):
         return ids, torch.arange(length) < sizes[:, None]
 
     @torch.inference_mode()
-    def latents(self, texts):
+    def latents(self, texts: Sequence[str]) -> Latents:
         """Latents (N, T, E) of N strings, and the mask (N, T) of real tokens; padding is not real."""
         ids, mask = self.tokenize(texts)
         return Latents(self.embeddings[ids.to(self.device)].cpu(), mask)
 
     @torch.inference_mode()
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> list[str]:
         """N strings of clean latents (N, T, E): the nearest tokens, up to the first end token."""
         end = self.tokenizer.token_to_id(END)
         rows = (z.to(self.device) @ self.embeddings.T).argmax(dim=-1).tolist()
         return [self.tokenizer.decode(row[: row.index(end)] if end in row else row) for row in rows]
 
-    def embed(self, z, timesteps, mask=None):
+    def embed(
+        self, z: torch.Tensor, timesteps: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, tuple]:
         """Tokens (N, T, D) on a first pass, without self-conditioning, from an integer clock (N,)."""
         gamma = self.schedule(timesteps.double() / STEPS)
         tokens, tables = self.embed_gamma(z, gamma, torch.zeros_like(z))
@@ -155,7 +182,9 @@ class Plaid(Backbone):
         seen[:, 0] = True  # of an empty text, its first padding: attention over nothing has no value
         return tokens, (*tables, seen[:, None, None])  # (N, 1, 1, T)
 
-    def embed_gamma(self, z, gamma, previous):
+    def embed_gamma(
+        self, z: torch.Tensor, gamma: torch.Tensor, previous: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple]:
         """Tokens (N, T, D) before the first block, and the rotary tables that all blocks share.
 
         Parameters
@@ -178,11 +207,11 @@ class Plaid(Backbone):
         tables = rotary_tables(z.shape[1], self.width // self.blocks[0].heads, z.device)
         return tokens.to(self.precision), tables
 
-    def run_block(self, index, tokens, context):
+    def run_block(self, index: int, tokens: torch.Tensor, context: tuple) -> torch.Tensor:
         """Tokens (N, T, D) after one block; context holds the rotary tables, and which tokens are seen."""
         return self.blocks[index](tokens, *context)
 
-    def forward(self, z, gamma, previous):
+    def forward(self, z: torch.Tensor, gamma: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         """Logits (N, T, V) over the clean tokens, from noised latents (N, T, E) at gamma (N,)."""
         tokens, context = self.embed_gamma(z, gamma, previous)
         for index in range(self.depth):
@@ -194,12 +223,12 @@ class Plaid(Backbone):
         evidence = (torch.sigmoid(-gamma).sqrt() / torch.sigmoid(gamma)).to(z.dtype)[:, None, None] * z
         return readout + evidence @ self.embeddings.T
 
-    def estimate(self, logits):
+    def estimate(self, logits: torch.Tensor) -> torch.Tensor:
         """The expected clean latents (N, T, E) under the logits (N, T, V)."""
         return logits.softmax(dim=-1) @ self.embeddings
 
     @torch.inference_mode()
-    def predict(self, z, timestep, previous=None):
+    def predict(self, z: torch.Tensor, timestep: int, previous: torch.Tensor | None = None) -> torch.Tensor:
         """The clean latents (N, T, E) that the model sees in latents noised to an int timestep."""
         z = z.to(self.device)
         gamma = self.schedule(torch.full((len(z),), timestep).double() / STEPS)
@@ -209,7 +238,7 @@ class Plaid(Backbone):
 class Activation(nn.Module):
     """The activation of the MLP, a module so that `taps` can look at what it puts out."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(...) to (...)."""
         return gelu(x)
 
@@ -217,7 +246,7 @@ class Activation(nn.Module):
 class PlaidBlock(nn.Module):
     """Attention and MLP, each added to the stream with the weight `scale`."""
 
-    def __init__(self, width, heads, scale):
+    def __init__(self, width: int, heads: int, scale: float) -> None:
         super().__init__()
         self.heads, self.scale = heads, scale
         self.rmsnorm1 = nn.RMSNorm(width, eps=1e-5)
@@ -232,12 +261,14 @@ class PlaidBlock(nn.Module):
             )
         )
 
-    def forward(self, tokens, *context):
+    def forward(self, tokens: torch.Tensor, *context: torch.Tensor) -> torch.Tensor:
         """Tokens (N, T, D) to (N, T, D)."""
         tokens = tokens + self.scale * self.attn_out(self.attend(self.rmsnorm1(tokens.float()), *context))
         return tokens + self.scale * self.mlp(self.rmsnorm2(tokens.float()))
 
-    def attend(self, tokens, cosine, sine, seen=None):
+    def attend(
+        self, tokens: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, seen: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Rotary attention of every token to every token, or to those that are seen, (N, T, D)."""
         qkv = self.attn_qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = qkv  # (N, heads, T, D / heads)
@@ -256,14 +287,14 @@ def _official_shapes(model):
     return shapes
 
 
-def rotary_tables(length, size, device):
+def rotary_tables(length: int, size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine, each (T, size), of the angles by which the halves of a head turn at each position."""
     rate = ROTARY_BASE ** (-torch.arange(0, size, 2, device=device) / size)
     angles = torch.outer(torch.arange(length, device=device), rate).repeat(1, 2)
     return angles.cos(), angles.sin()
 
 
-def rotate(heads, cosine, sine):
+def rotate(heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
     """Turn each pair (first half, second half) of the last axis by its position's angle."""
     first, second = heads.chunk(2, dim=-1)
     return heads * cosine + torch.cat([-second, first], dim=-1) * sine

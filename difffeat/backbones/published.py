@@ -24,12 +24,20 @@ TOKENIZER = "owt2_tokenizer.json"
 PLAID_LENGTH = 60  # tokens that a text is cut or padded to: the paper's on MS-COCO; 600 on Visual Genome
 
 
-def folder_of(name):
+def folder_of(name: str) -> Path:
     """Where `data_prep.fetch` puts the files of a model."""
     return downloads() / name
 
 
-def dit_xl(folder, trained, *, vae=None, heads=None, posterior="mean", framing="published"):
+def dit_xl(
+    folder: Path | str | None,
+    trained: bool,
+    *,
+    vae: Path | str | None = None,
+    heads: int | None = None,
+    posterior: str = "mean",
+    framing: str = "published",
+) -> DiT:
     """DiT-XL/2-256, or any DiT of that layout, with Stable Diffusion's autoencoder.
 
     Parameters
@@ -112,14 +120,22 @@ def _pretrained(kind, source, subfolder=None):
     return network
 
 
-def dit_xl_random(folder, trained, *, posterior="mean", framing="published"):
+def dit_xl_random(
+    folder: Path | str | None, trained: bool, *, posterior: str = "mean", framing: str = "published"
+) -> DiT:
     """DiT-XL/2-256 and its autoencoder at random weights, with gates open; other ones for `trained=False`."""
     model = DiT(**DIT_XL, closed_gates=False, image_side=256, framing=framing)
     model.encoder = Autoencoder.random(posterior)
     return model
 
 
-def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
+def plaid_1b(
+    folder: Path | str | None,
+    trained: bool,
+    *,
+    length: int = PLAID_LENGTH,
+    tokenizer: Path | str | None = None,
+) -> Plaid:
     """Plaid 1B, or any Plaid of that layout.
 
     Parameters
@@ -148,13 +164,19 @@ def plaid_1b(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
     return copy
 
 
-def plaid_1b_random(folder, trained, *, length=PLAID_LENGTH, tokenizer=None):
+def plaid_1b_random(
+    folder: Path | str | None,
+    trained: bool,
+    *,
+    length: int = PLAID_LENGTH,
+    tokenizer: Path | str | None = None,
+) -> Plaid:
     """Plaid 1B at random weights, other ones for `trained=False`; its tokenizer is needed all the same."""
     words = read_tokenizer(tokenizer or Path(folder or folder_of("plaid-1b")) / TOKENIZER)
     return Plaid(**PLAID_1B, length=length, tokenizer=words)
 
 
-def read_tokenizer(path):
+def read_tokenizer(path: Path | str) -> Tokenizer:
     """Plaid's tokenizer from its file; ValueError if it is another model's."""
     if not Path(path).is_file():
         raise FileNotFoundError(_missing("plaid-1b", Path(path).parent, Path(path).name))

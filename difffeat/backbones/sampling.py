@@ -1,13 +1,24 @@
 """Draw images or texts from a backbone, to see what it has learned."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
+from difffeat.backbones.base import Backbone
 from difffeat.features.schedule import STEPS, noise
 
 
 @torch.inference_mode()
-def sample(backbone, n, *, steps=100, seed=0, guidance=0.0, perturbed=()):
+def sample(
+    backbone: Backbone,
+    n: int,
+    *,
+    steps: int = 100,
+    seed: int = 0,
+    guidance: float = 0.0,
+    perturbed: Sequence[int] = (),
+) -> torch.Tensor:
     """Ancestral sampling: start from noise, and step towards the model's own estimates.
 
     Parameters

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from tokenizers import Tokenizer
 
+from difffeat.backbones.base import Backbone
 from difffeat.backbones.latents import FRAMINGS, PatchPCA
 from difffeat.backbones.plaid import END, Plaid
 from difffeat.base.checkpoint import check_tensors, read_checkpoint
@@ -33,22 +34,22 @@ def _class_of(name):
     return DiT
 
 
-def weights_folder(name):
+def weights_folder(name: str) -> Path:
     """Where the shipped files of a model are."""
     return WEIGHTS / name
 
 
-def training_log(name):
+def training_log(name: str) -> pd.DataFrame:
     """What was measured while a shipped model was trained, a DataFrame with a row per checkpoint."""
     return pd.read_csv(weights_folder(name) / "log.csv")
 
 
-def shape(name):
+def shape(name: str) -> dict:
     """The shape of a shipped model, as its class takes it, without its weights."""
     return _read_config(name, weights_folder(name) / "config.json")
 
 
-def build(name, folder, trained):
+def build(name: str, folder: Path | str | None, trained: bool) -> Backbone:
     """A shipped backbone, or its untrained copy.
 
     Returns

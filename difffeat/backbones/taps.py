@@ -1,11 +1,18 @@
 """Look inside a block: what its attention or its MLP put out, next to the block's own output."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import torch
+
+from difffeat.backbones.base import Backbone
+
 
 @contextmanager
-def tap(backbone, places):
+def tap(
+    backbone: Backbone, places: Iterable[tuple[int, str]]
+) -> Iterator[dict[tuple[int, str], torch.Tensor]]:
     """Keep activations inside blocks while the backbone runs.
 
     Parameters

@@ -1,13 +1,14 @@
 """Parameters cells of notebooks: what they declare, what papermill put below, values of the same kind."""
 
 import ast
+from collections.abc import Iterable, Set
 
 import yaml
 
 INJECTED = "# Parameters"  # first line of the cell that papermill adds
 
 
-def cells(history):
+def cells(history: Iterable[str]) -> tuple[dict, Set[str]]:
     """({parameter: default}, {names injected}) from the sources of the cells that ran."""
     defaults, injected = {}, set()
     for source in history:
@@ -21,7 +22,7 @@ def cells(history):
     return defaults, injected
 
 
-def assignments(source):
+def assignments(source: str) -> dict[str, ast.expr]:
     """{name: expression} of a cell that holds nothing but `name = expression`; empty for any other cell."""
     try:
         return {statement.targets[0].id: statement.value for statement in ast.parse(source).body}
@@ -29,7 +30,7 @@ def assignments(source):
         return {}
 
 
-def checked(name, value, default):
+def checked(name: str, value: object, default: object) -> object:
     """The value, of the default's type; text from the command line is read as that type first."""
     if isinstance(value, str) and not isinstance(default, str | None):
         try:

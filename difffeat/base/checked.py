@@ -9,7 +9,7 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +58,7 @@ def many(kind: Kind) -> Kind:
     )
 
 
-def shown(value) -> str:
+def shown(value: object) -> str:
     """A value in an error: as JSON has it, no longer than a line."""
     try:
         text = json.dumps(value, ensure_ascii=False)
@@ -67,7 +67,7 @@ def shown(value) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def take(where, entry, /, **kinds: Kind) -> list:
+def take(where: str | tuple, entry: object, /, **kinds: Kind) -> list:
     """The fields of an entry, in the order in which they are asked for.
 
     Parameters
@@ -92,13 +92,13 @@ def take(where, entry, /, **kinds: Kind) -> list:
     return taken
 
 
-def rows(path, content, name, /, **kinds: Kind) -> list[list]:
+def rows(path: Path | str, content: object, name: str, /, **kinds: Kind) -> list[list]:
     """The fields of every entry of the list `content[name]`, as `take` gives them."""
     (entries,) = take(str(path), content, **{name: LIST})
     return [take((path, name, place), entry, **kinds) for place, entry in enumerate(entries)]
 
 
-def unique(path, name, field, values) -> dict:
+def unique(path: Path | str, name: str, field: str, values: Iterable) -> dict:
     """Value -> its place in the list `name`.
 
     Raises
@@ -117,7 +117,7 @@ def unique(path, name, field, values) -> dict:
     return places
 
 
-def regular(path, expected) -> Path:
+def regular(path: Path | str, expected: str) -> Path:
     """The path itself, if it is that of a file; `expected` says in the error what it should be.
 
     A folder is refused, and so are pipes and devices, which may never end.
@@ -131,7 +131,7 @@ def regular(path, expected) -> Path:
     return path
 
 
-def text_of(path, encoding=None, expected="a text file") -> str:
+def text_of(path: Path | str, encoding: str | None = None, expected: str = "a text file") -> str:
     """The text of a file, without its byte order mark.
 
     A byte order mark says the encoding, whatever else is said.
@@ -170,7 +170,7 @@ def text_of(path, encoding=None, expected="a text file") -> str:
         ) from error
 
 
-def json_object(path, expected="a JSON file") -> dict:
+def json_object(path: Path | str, expected: str = "a JSON file") -> dict:
     """The object in a JSON file.
 
     Raises
@@ -193,7 +193,7 @@ def json_object(path, expected="a JSON file") -> dict:
     return content
 
 
-def json_entries(path) -> Iterator[tuple[Any, int]]:
+def json_entries(path: Path | str) -> Iterator[tuple[Any, int]]:
     """Yield (entry, bytes read so far) of a JSON file that is one long list, which is never in memory whole.
 
     A byte that is not of the encoding becomes half a surrogate pair, which is no `TEXT`.

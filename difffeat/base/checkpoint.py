@@ -5,6 +5,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 ZIP_START = b"PK\x03\x04"
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: Path | str) -> dict[str, torch.Tensor]:
     """Read the tensors of a checkpoint, on the CPU, without running code that it may hold.
 
     Parameters
@@ -50,7 +51,7 @@ def read_checkpoint(path):
     return dict(state)
 
 
-def digest_of(state):
+def digest_of(state: Mapping[str, torch.Tensor]) -> str:
     """sha256 of tensors by name: of their names, kinds, shapes and numbers."""
     found = hashlib.sha256()
     for name, tensor in state.items():
@@ -59,7 +60,7 @@ def digest_of(state):
     return found.hexdigest()
 
 
-def check_tensors(state, shapes, file):
+def check_tensors(state: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple], file: Path | str) -> None:
     """Raise unless a checkpoint holds the tensors of a model, no others, and finite numbers in them.
 
     Parameters
@@ -107,7 +108,7 @@ def _check_tensor(value, shape, what):
         )
 
 
-def axes_of(state, name, count, file):
+def axes_of(state: Mapping[str, torch.Tensor], name: str, count: int, file: Path | str) -> tuple[int, ...]:
     """The sizes of a tensor that tell how large a model is.
 
     Raises
@@ -127,7 +128,7 @@ def axes_of(state, name, count, file):
     return sizes
 
 
-def depth_of(state, file):
+def depth_of(state: Mapping[str, torch.Tensor], file: Path | str) -> int:
     """How many blocks a checkpoint has, whose tensors are named blocks.0. and so on without a gap.
 
     Raises

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,12 +13,12 @@ from difffeat.base.files import cache_root, only_writer, write_whole
 from difffeat.base.progress import bar
 
 
-def digests(paths) -> list[str]:
+def digests(paths: Iterable[Path]) -> list[str]:
     """sha256 of each file; of a folder, of the names in it."""
     return of_files(paths, "sha256", _digest)
 
 
-def of_files(paths, what, measure) -> list:
+def of_files(paths: Iterable[Path], what: str, measure: Callable[[Path], object]) -> list:
     """`measure(path)` of each file, kept beside the caches and read there until a file changes.
 
     A file is taken to be the same while its size, its inode and both its times are: an edit changes the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def downloads() -> Path:
 
 
 @contextmanager
-def only_writer(path):
+def only_writer(path: Path | str) -> Iterator[None]:
     """Hold the lock of a file to be written, so that processes given the same work do not do it twice.
 
     Look for the file after entering: somebody else may have just finished it.
@@ -36,7 +37,7 @@ def only_writer(path):
         lock.unlink(missing_ok=True)  # safe while held: whoever comes next finds the file complete
 
 
-def write_whole(path, content) -> Path:
+def write_whole(path: Path | str, content: bytes | memoryview) -> Path:
     """Write bytes to a file, whole or not at all: after a kill or a full disk nothing stands under its name.
 
     Raises

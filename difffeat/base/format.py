@@ -5,12 +5,13 @@ A unit says how a number is read: "percent" is a fraction shown in %, "points" a
 """
 
 import math
+from collections.abc import Sequence
 
 SCALE = {"percent": 100, "points": 100}
 MISSING = "–"
 
 
-def decimals(unit, interval=None, rounding=None):
+def decimals(unit: str, interval: Sequence[float] | None = None, rounding: float | None = None) -> int:
     """Digits after the point that a number of this unit deserves.
 
     As many as its interval's half-width needs for one digit, at least one for percentages and two otherwise;
@@ -25,7 +26,7 @@ def decimals(unit, interval=None, rounding=None):
     return least
 
 
-def show(value, unit="", digits=None):
+def show(value: float | str | None, unit: str = "", digits: int | None = None) -> str:
     """A number as text: 60.5%, +3.1 (points), 57,690, 0.43; text stays, nothing is a dash."""
     if value is None or isinstance(value, str) or math.isnan(value):
         return value if isinstance(value, str) else MISSING
@@ -40,14 +41,14 @@ def show(value, unit="", digits=None):
     return f"{value:.{digits}f}"
 
 
-def show_interval(interval, unit="", digits=None):
+def show_interval(interval: Sequence[float] | None, unit: str = "", digits: int | None = None) -> str:
     """Both ends, the unit's sign left out: 59.8 to 61.2."""
     if interval is None:
         return MISSING
     return " to ".join(show(end, unit, digits).rstrip("%") for end in interval)
 
 
-def show_difference(difference, unit="", digits=None):
+def show_difference(difference: float, unit: str = "", digits: int | None = None) -> str:
     """A difference with its sign; of percentages in points."""
     digits = decimals(unit) if digits is None else digits
     if unit in SCALE:
@@ -55,7 +56,7 @@ def show_difference(difference, unit="", digits=None):
     return f"{'+' if difference > 0 else ''}{show(difference, unit, digits)}"
 
 
-def rounded(value, unit="", digits=None):
+def rounded(value: float | str | None, unit: str = "", digits: int | None = None) -> float | str | None:
     """A number with exactly the digits that `show` prints; whole numbers and text stay."""
     if value is None or isinstance(value, str | int):
         return value

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from difffeat.base.files import only_writer, write_whole
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def remembered(folder, what, code, measure):
+def remembered(
+    folder: Path | str | None, what: dict, code: Iterable[str], measure: Callable[[], dict]
+) -> dict[str, np.ndarray]:
     """Arrays by name: read from `folder`, or measured and kept there.
 
     Parameters
@@ -38,7 +41,12 @@ def remembered(folder, what, code, measure):
     return found
 
 
-def each_remembered(folder, whats, code, measure):
+def each_remembered(
+    folder: Path | str,
+    whats: Sequence[dict],
+    code: Iterable[str],
+    measure: Callable[[list[int]], Iterable[dict]],
+) -> list[dict[str, np.ndarray]]:
     """The same of many things, where those that are not there are best measured together.
 
     Parameters

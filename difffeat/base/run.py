@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def run_taken() -> dict:
     return taken | machine | {"date": datetime.date.today().isoformat()}
 
 
-def machine(run) -> str:
+def machine(run: Mapping) -> str:
     """What a page ran on, from what `run_taken` kept: the GPU, or the processor and its threads."""
     if "gpu" in run:
         return run["gpu"]

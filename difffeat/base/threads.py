@@ -1,11 +1,12 @@
 """Independent work side by side on the processor."""
 
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 
-def on_threads(call, items, device=None):
+def on_threads(call: Callable, items: Collection, device: torch.device | None = None) -> list:
     """[call(item) of each item], on as many threads as torch may use; on a GPU, one after another.
 
     Each thread does its own products alone: threads that wait for each other at every small product lose most

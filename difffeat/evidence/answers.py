@@ -4,6 +4,7 @@ A sentence is text, or nothing where its condition does not hold: on other data,
 sentence stands there, or none.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from IPython.display import Markdown
@@ -11,10 +12,11 @@ from IPython.display import Markdown
 from difffeat.base.files import ROOT
 from difffeat.base.format import decimals, show, show_interval
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.evidence.results import read
+from difffeat.evidence.results import Page, read
+from difffeat.probing.stats import Measured
 
 
-def claims(page) -> Markdown:
+def claims(page: Page) -> Markdown:
     """One line for each claim of a page: its status, its number, and what contradicts it where that
     decides."""
     tested = [
@@ -32,7 +34,7 @@ def _claim(result):
     return said
 
 
-def beside(name, number, others) -> str:
+def beside(name: str, number: Measured, others: Iterable) -> str:
     """How a number compares with others that were measured on the same samples.
 
     Parameters
@@ -66,13 +68,13 @@ def _apart(difference):
     return f"{size} points ({written}) {'above' if low > 0 else 'below'}"
 
 
-def above(number, other) -> bool:
+def above(number: Measured, other: Measured) -> bool:
     """Whether a number is above another beyond noise: the paired 95 % interval of the difference is above
     0."""
     return (number - other).interval.low > 0
 
 
-def say(*sentences) -> Markdown:
+def say(*sentences: str | tuple) -> Markdown:
     """The sentences that hold, as a paragraph.
 
     Parameters
@@ -83,7 +85,7 @@ def say(*sentences) -> Markdown:
     return Markdown(" ".join(text for holds, text in pairs if holds))
 
 
-def leakage(folder=None) -> str:
+def leakage(folder: Path | str | None = None) -> str:
     """What a string match finds in real captions of MS-COCO, beside the paper's best number on such captions.
 
     Parameters
@@ -105,7 +107,7 @@ def leakage(folder=None) -> str:
     )
 
 
-def models(folder) -> str:
+def models(folder: Path | str) -> str:
     """How large the models are that the page on the backbones measured; nothing where a run has no such
     page."""
     path = Path(folder) / "05_backbones.json"

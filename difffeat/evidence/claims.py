@@ -19,26 +19,30 @@ claim of many comparisons does not fail in every draw in which two equally good 
 does that in almost all draws, and it would refute every curve that has a flat stretch.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS, numbers
+from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim, numbers
 from difffeat.evidence.papers.diff_feat.tables import Published
-from difffeat.evidence.results import Result, comparable, number_status
+from difffeat.evidence.results import Page, Result, comparable, number_status
 from difffeat.evidence.shapes import TooFewPoints
 from difffeat.probing.scoring import scoring
 
 
-def check(claim, *measured, table=5, seeds=(), **options) -> Result:
+def check(
+    claim: str, *measured: object, table: int = 5, seeds: Sequence[int] = (), **options: object
+) -> Result:
     """Test one of `CLAIMS` on measured numbers.
 
     Parameters
     ----------
     claim : str, the id of a claim
-    *measured : what the claim compares, each an object with `values` and `draws` (a grid: (T, B) and (R, T, B),
-        with `timesteps` and `blocks`), or a pair (values, draws) with one more axis, R, in front of draws
+    *measured : what the claim compares, each an object with `values` and `draws` (a grid: (T, B) and
+        (R, T, B), with `timesteps` and `blocks`), or a pair (values, draws) with one more axis,
+        R, in front of draws
 
         | claims | measured | options |
         | --- | --- | --- |
@@ -105,7 +109,7 @@ def _checked(name, given):
     return given
 
 
-def published(claim, table=5) -> Published:
+def published(claim: Claim, table: int = 5) -> Published:
     """The paper's number: of a claim that is one as it is printed, of a trend by the same test on the paper's
     numbers."""
     if claim.test is None:
@@ -117,7 +121,7 @@ def published(claim, table=5) -> Published:
     return Published(claim.test(*claim.published(table)).value, 0.0, source, dataset)
 
 
-def find(pages, claim):
+def find(pages: Mapping[str, Page], claim: Claim) -> tuple[Page | None, Result | None]:
     """(page, result) of a claim; (None, None) where nobody has measured it, of a number on the same data.
 
     Raises

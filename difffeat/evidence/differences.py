@@ -1,5 +1,6 @@
 """Whether a run confirms the results that are stored."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from difffeat.evidence.results import DIGITS, read_all
@@ -15,12 +16,12 @@ class Difference(NamedTuple):
     measured: object
     tolerance: float | None = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         allowed = "" if self.tolerance is None else f" (tolerance {self.tolerance:.3g})"
         return f"{self.page}, {self.id}: {self.what} was {self.stored}, is {self.measured}{allowed}"
 
 
-def differences(stored, measured, relative=1e-3) -> list[Difference]:
+def differences(stored: Path | str, measured: Path | str, relative: float = 1e-3) -> list[Difference]:
     """Where the results of a run are not those that were stored.
 
     A value may move within its own stored interval's wider half: that is what the data leave open. A float

@@ -1,14 +1,26 @@
 """What a page records of measured things, as results: a point, its floors, what it has above them."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from difffeat.evidence.papers.diff_feat.tables import Published
 from difffeat.evidence.results import Result
 from difffeat.probing import scoring
+from difffeat.probing.stats import Measured
+
+if TYPE_CHECKING:
+    from difffeat.probing.floors import Floor
+    from difffeat.probing.grid import Grid
 
 
-def best_point(name, grid, what="", *, paper=None, seeds=()):
+def best_point(
+    name: str, grid: Grid, what: str = "", *, paper: Published | None = None, seeds: Sequence[int] = ()
+) -> list[Result]:
     """The best point of a grid, chosen on val, as results of a page.
 
     Parameters
@@ -40,12 +52,12 @@ def _ends(values):
     return tuple(np.quantile(values, [0.025, 0.975], method="inverted_cdf").tolist())
 
 
-def floors(found):
+def floors(found: Iterable[Floor]) -> list[Result]:
     """Floors as results: `floor_<name>_score`."""
     return [result(f"floor_{_id(floor)}_score", floor.measured, metric=floor.metric) for floor in found]
 
 
-def gains(name, best, found):
+def gains(name: str, best: Measured, found: Iterable[Floor]) -> Iterator[Result]:
     """What a number has above each floor: `<name>_over_<floor>`, its ratio, none for a floor of 0, and
     `<name>_less_<floor>`, the paired difference with its interval."""
     for floor in found:
@@ -59,7 +71,15 @@ def _id(floor):
     return re.sub(r"\W+", "_", floor.name)
 
 
-def result(name, number, what="", *, metric="mAP", unit="percent", **about):
+def result(
+    name: str,
+    number: Measured,
+    what: str = "",
+    *,
+    metric: str = "mAP",
+    unit: str = "percent",
+    **about: object,
+) -> Result:
     """A `stats.Measured` as a result with its interval; that of a metric ends at 0 and 1."""
     about.setdefault("draws", len(number.draws))
     interval = number.interval

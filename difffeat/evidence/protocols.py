@@ -5,10 +5,12 @@ probe, the number of training images, the noise seed, the scaling or the weight 
 """
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from difffeat.base.progress import bar
 from difffeat.evidence import claims
+from difffeat.evidence.results import Result
 from difffeat.features.recipe import Recipe
 from difffeat.probing import grid
 from difffeat.probing.pairs import Pairs
@@ -33,12 +35,14 @@ class Choice:
     seeds: tuple | None = None
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The head of its column: "steps 640"."""
         return f"{self.axis} {self.name}"
 
 
-def choices(steps, base, train, seeds, decays):
+def choices(
+    steps: Iterable[int], base: int, train: Iterable[int], seeds: Sequence[int], decays: Iterable[float]
+) -> list[Choice]:
     """The protocols of a page: one axis after another, each with the base among its values.
 
     Parameters
@@ -92,7 +96,7 @@ class Judge:
     d_align: int
     resamples: int
 
-    def __call__(self, choice):
+    def __call__(self, choice: Choice) -> dict[str, Result]:
         """{id of a claim: Result} under one protocol."""
         seeds = choice.seeds or self.seeds
         grids = self._grids(choice, seeds)
@@ -141,7 +145,7 @@ class Judge:
         ]
 
 
-def judged(judge, choices):
+def judged(judge: Judge, choices: Sequence[Choice]) -> dict[Choice, dict[str, Result]]:
     """What a judge finds under each choice, {Choice: {id of a claim: Result}}; equal protocols are judged
     once."""
     known, found = {}, {}
@@ -155,14 +159,14 @@ def judged(judge, choices):
     return found
 
 
-def steady(found):
+def steady(found: Mapping[Choice, Mapping[str, Result]]) -> tuple[list[str], list[str]]:
     """Ids of the claims whose status is the same under every protocol, and of those whose status is not."""
     first = next(iter(found.values()))
     same = [claim for claim in first if len({results[claim].status for results in found.values()}) == 1]
     return same, [claim for claim in first if claim not in same]
 
 
-def details(found):
+def details(found: Mapping[Choice, Mapping[str, Result]]) -> list[dict]:
     """What a results file keeps of it: a list of a choice with the numbers of each claim under it."""
     return [
         {

@@ -1,10 +1,15 @@
 """What a page measured, as a file: one JSON per notebook, from which tables, prose and checks are made."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from IPython import get_ipython
@@ -14,6 +19,9 @@ from difffeat.base.format import decimals, rounded, show, show_interval
 from difffeat.base.run import environment, run_taken
 from difffeat.evidence.papers.diff_feat.tables import Published
 from difffeat.evidence.shapes import Contradiction
+
+if TYPE_CHECKING:
+    from difffeat.features.cache import Features
 
 SCHEMA = 2
 DIGITS = 6  # significant digits kept of a float
@@ -56,7 +64,7 @@ class Result:
     contradiction: Contradiction | None = None
     status: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z]\w*", self.id):
             raise ValueError(f"id {self.id!r} must be letters, digits and underscores: prose cites it")
         numbers = [n for n in (self.value, *(self.interval or ())) if not isinstance(n, str | None)]
@@ -68,12 +76,12 @@ class Result:
             raise ValueError(f"{self.id} has a number of the paper but does not say what it is: give `what`")
 
     @property
-    def digits(self):
+    def digits(self) -> int:
         """Digits after the point that it is shown with."""
         return decimals(self.unit, self.interval, self.paper.rounding if self.paper else None)
 
     @property
-    def text(self):
+    def text(self) -> str:
         """As prose cites it: 60.5% (59.8 to 61.2)."""
         ends = f" ({show_interval(self.interval, self.unit, self.digits)})" if self.interval else ""
         return show(self.value, self.unit, self.digits) + ends
@@ -107,7 +115,7 @@ class Page:
     run: dict = field(default_factory=dict)
     details: tuple = ()
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Result:
         """The Result of this id; an error names those there are."""
         found = {result.id: result for result in self.results}
         if name not in found:
@@ -115,7 +123,13 @@ class Page:
         return found[name]
 
 
-def record(p, *results, cache=(), dataset=None, details=()) -> Page:
+def record(
+    p: SimpleNamespace,
+    *results: Result,
+    cache: Iterable[Features] = (),
+    dataset: str | None = None,
+    details: Iterable = (),
+) -> Page:
     """Write what a notebook measured to `results/<profile>/<notebook>.json`, and glue it for prose to cite.
 
     In a notebook every result is glued under its id (rounded as it is shown, percentages as fractions: cite
@@ -172,7 +186,7 @@ def record(p, *results, cache=(), dataset=None, details=()) -> Page:
     return page
 
 
-def read(path) -> Page:
+def read(path: Path | str) -> Page:
     """A results file.
 
     Raises
@@ -193,23 +207,23 @@ def read(path) -> Page:
     return Page(results=tuple(results), cache=tuple(content.pop("cache")), details=details, **content)
 
 
-def read_all(folder) -> dict[str, Page]:
+def read_all(folder: Path | str) -> dict[str, Page]:
     """Every results file of a folder, by notebook."""
     return {path.stem: read(path) for path in sorted(Path(folder).glob("*.json"))}
 
 
-def cache_id(features) -> str:
+def cache_id(features: Features) -> str:
     """What a features cache is known by: a hash of its provenance, which decides its content."""
     canonical = json.dumps(dict(features.provenance), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def comparable(dataset, paper) -> bool:
+def comparable(dataset: str, paper: Published) -> bool:
     """Whether a number measured on this data set may be held against that number of the paper."""
     return paper.dataset in PAPER_NAMES.get(dataset, ())
 
 
-def number_status(result, dataset):
+def number_status(result: Result, dataset: str) -> Result:
     """A plain number beside the paper's: reproduced within the noise of both, or of other data.
 
     The paper prints no intervals. Its number comes from as many images as ours on the same data, so it gets

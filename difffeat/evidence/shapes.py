@@ -25,9 +25,10 @@ for any number of points, and no tolerance is set by hand. Without draws, as for
 every difference counts.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from difffeat.base.format import decimals, show, show_interval
 
@@ -47,7 +48,7 @@ class Contradiction(NamedTuple):
     interval: tuple | None
 
     @property
-    def text(self):
+    def text(self) -> str:
         """As tables and prose say it: "block 8: t = 30 lies above t = 0: +2.1 points (+1.0 to +3.2)"."""
         digits = decimals("points", self.interval)
         ends = f" ({show_interval(self.interval, 'points', digits)})" if self.interval else ""
@@ -65,7 +66,7 @@ class Verdict(NamedTuple):
     contradiction: Contradiction | None = None
 
     @property
-    def status(self):
+    def status(self) -> str:
         """`differs`, `reproduced` or `inconclusive`."""
         if self.against >= LEVEL:
             return "differs"
@@ -96,14 +97,14 @@ class _Curves:
         return value, _around(value, self.draws[:, i, curve] - self.draws[:, j, curve])
 
 
-def choices(grid):
+def choices(grid: Any) -> tuple[int, np.ndarray]:
     """Where a grid is best, as a place among its T * B points, and where in each draw, (R,)."""
     if hasattr(grid, "choices"):
         return grid.choices
     return int(grid.values.argmax()), grid.draws.reshape(len(grid.draws), -1).argmax(axis=1)
 
 
-def unimodal(grid, axis):
+def unimodal(grid: Any, axis: int) -> Verdict:
     """One peak in every curve along `axis` of a (T, B) grid; rise and fall seen in the best point's curve.
 
     A contradiction is a dip: a point with higher points on both sides. A peak at the end of a curve is none.
@@ -134,7 +135,7 @@ def _dip(c, dips):
     return Contradiction(words, *c.difference(j, higher, curve))
 
 
-def monotone(grid, axis, rising):
+def monotone(grid: Any, axis: int, rising: bool) -> Verdict:
     """Along `axis` of a (T, B) grid no curve turns back; the trend seen in the curve of the best point.
 
     The value is the difference between the ends of that curve, positive when the claim is right.
@@ -158,7 +159,7 @@ def monotone(grid, axis, rising):
     return found._replace(contradiction=Contradiction(words, *c.difference(lower, higher, curve)))
 
 
-def within(grid, axis, depth, low, high):
+def within(grid: Any, axis: int, depth: float, low: float, high: float) -> Verdict:
     """The best of the points in [low, high] of the depth beats the best outside, each taken at its best.
 
     The value is where the best point lies.
@@ -189,7 +190,7 @@ def within(grid, axis, depth, low, high):
     return found._replace(contradiction=Contradiction(words, value, gap))
 
 
-def same_best(grid, axis):
+def same_best(grid: Any, axis: int) -> Verdict:
     """One point along `axis` is the best of every curve: beaten on none, and above both ends on all.
 
     The value is the share of curves whose best point is the most common one.
@@ -213,14 +214,14 @@ def same_best(grid, axis):
     return found._replace(contradiction=Contradiction(words, *gap))
 
 
-def positive(value, draws):
+def positive(value: ArrayLike, draws: np.ndarray) -> Verdict:
     """A difference above 0; of several, as over the points of a grid, their mean."""
     value, draws = np.mean(value), np.mean(draws.reshape(len(draws), -1), axis=1)
     z, noise = _standardised(value, draws)
     return _verdict(value, _around(value, draws), (z, noise), (-z, noise))
 
 
-def best_of(values, draws, chosen):
+def best_of(values: ArrayLike, draws: np.ndarray, chosen: int) -> Verdict:
     """Of P values none beats the chosen one, and the chosen one beats a typical one (their median).
 
     The value is how far the chosen one is below the best.

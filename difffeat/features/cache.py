@@ -70,7 +70,7 @@ class Features:
     skipped: tuple[tuple[int, str], ...]
     shards: tuple[Sealed, ...] = field(repr=False)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
     def read(self, point: Point | tuple[int, int]) -> np.ndarray:
@@ -131,7 +131,7 @@ class Features:
                     raise ValueError(f"{what} {value} is not in {self.path}; it holds {what}s {listed(held)}")
 
 
-def open(path, *, expected: Mapping | None = None) -> Features:
+def open(path: Path | str, *, expected: Mapping | None = None) -> Features:
     """Open a view after checking that every shard is there and belongs to it.
 
     Looks at names, sizes, seals, sample ids and provenance, not at the features: each read checks those that
@@ -172,7 +172,7 @@ def open(path, *, expected: Mapping | None = None) -> Features:
     )
 
 
-def verify(path) -> Features:
+def verify(path: Path | str) -> Features:
     """Open a view and hold every byte of every shard against its checksums, as reading does; returns the
     features.
 
@@ -194,13 +194,13 @@ def verify(path) -> Features:
     return features
 
 
-def attributes(path) -> dict:
+def attributes(path: Path | str) -> dict:
     """Provenance, environment and skipped images of a shard or view, read without looking at the rest."""
     with reading(Path(path)) as (_, file):
         return {name: file.contents[name] for name in ("provenance", "environment", "skipped")}
 
 
-def missing(path) -> list[Path]:
+def missing(path: Path | str) -> list[Path]:
     """The shards that a view names and that are not there."""
     path = Path(path)
     view, _ = _view(path)
@@ -209,7 +209,7 @@ def missing(path) -> list[Path]:
 
 
 def write_shard(
-    path,
+    path: Path | str,
     *,
     ids: np.ndarray,
     points: Iterable[tuple[int, int, np.ndarray]],

@@ -70,7 +70,7 @@ class Split:
     dataset: str = "unnamed"
     ignored: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         ids = _integers(self.name, self.ids)
         labels = np.array(self.labels)
         _check_ids(self.name, ids)
@@ -99,7 +99,7 @@ class Split:
         for field, value in coerced.items():
             object.__setattr__(self, field, value)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, rows: slice) -> Split:
@@ -108,7 +108,7 @@ class Split:
             raise TypeError(f"a split takes a slice, got {rows!r}; for one image use split.image(i)")
         return self._rows(range(len(self))[rows])
 
-    def select(self, ids) -> Split:
+    def select(self, ids: Sequence[int] | np.ndarray) -> Split:
         """The samples with these ids, in this order; aligns labels with the rows of a features cache.
 
         Raises
@@ -132,7 +132,7 @@ class Split:
             ignored=None if self.ignored is None else self.ignored[list(rows)],
         )
 
-    def judged(self, scores):
+    def judged(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels and scores as metrics take them: a pair that is ignored is no positive and is ranked last,
         where it changes neither a precision nor a recall.
 
@@ -195,7 +195,7 @@ class Split:
             return digest_of([self.ids.tolist(), list(self.captions)])
         return digest_of([self.ids.tolist(), digests(self.images)])
 
-    def save(self, folder) -> Path:
+    def save(self, folder: Path | str) -> Path:
         """Write `<folder>/<name>.json`, image paths relative to the folder; returns the path.
 
         The file holds dataset, name, names, ids, labels (indices into names), captions and images, and where
@@ -336,6 +336,6 @@ def _some(items: Sequence, most: int = 5) -> str:
     return ", ".join(map(str, items[:most])) + more
 
 
-def digest_of(content) -> str:
+def digest_of(content: object) -> str:
     """Hash of what JSON can hold."""
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from difffeat.base.files import only_writer
 from difffeat.base.progress import bar
@@ -28,10 +29,10 @@ from difffeat.features.recipe import Recipe, home, identity, location
 
 def extract(
     split: Split,
-    backbone,
+    backbone: nn.Module,
     recipe: Recipe,
     *,
-    folder,
+    folder: Path | str,
     batch_size: int | None = None,
     shard_size: int = 1024,
     shard: str = "1/1",
@@ -107,7 +108,13 @@ def extract(
 
 
 def features(
-    split: Split, backbone, recipe: Recipe, *, root, on_broken: str = "error", **storing
+    split: Split,
+    backbone: nn.Module,
+    recipe: Recipe,
+    *,
+    root: Path | str,
+    on_broken: str = "error",
+    **storing: object,
 ) -> cache.Features:
     """The features asked for: from a cache under `root` that has them, else extracted into a new one there.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from difffeat.features.sealed import (
     AGAIN,
     SUPERBLOCK,
     CacheError,
+    Sealed,
     convert,
     gaps,
     length_of,
@@ -32,7 +34,7 @@ TOGETHER = 2**16  # values looked at or converted at once, in the processor's ca
 
 
 @contextmanager
-def reading(path: Path):
+def reading(path: Path) -> Iterator[tuple[BinaryIO, Sealed]]:
     """A file of ours as (open file, its seal); `CacheError` if it is missing, damaged, or not ours."""
     with opened(path) as stream:
         file = sealed(stream, path)
@@ -136,7 +138,9 @@ def _put(file, memory, name, array):
     return [offset, dtype.str, array.shape, checksum]
 
 
-def put_links(file, name, dtype, links):
+def put_links(
+    file: h5py.File, name: str, dtype: np.dtype, links: Sequence[tuple[str, tuple[int, ...]]]
+) -> None:
     """A virtual data set over arrays (rows, D) of other files; NaN, not zero, where one of them is missing.
 
     Parameters
@@ -178,7 +182,7 @@ def _rows(array):
     return max(1, TOGETHER * len(array) // max(1, array.size))
 
 
-def first_not_finite(features: np.ndarray):
+def first_not_finite(features: np.ndarray) -> tuple[int, int] | None:
     """(how many rows of (n, D) hold a value that is not finite, the first of them), or None."""
     with np.errstate(all="ignore"):
         if np.isfinite(features.sum()):  # whatever is not finite makes the sum so

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from difffeat.features.hdf5 import reading
 from difffeat.features.points import Point
-from difffeat.features.sealed import AGAIN, CacheError
+from difffeat.features.sealed import AGAIN, CacheError, Sealed
 
 
-def check_provenance(path, expected: Mapping, found: Mapping) -> None:
+def check_provenance(path: Path | str, expected: Mapping, found: Mapping) -> None:
     """Compare field by field.
 
     Raises
@@ -27,17 +29,17 @@ def check_provenance(path, expected: Mapping, found: Mapping) -> None:
         raise CacheError("\n".join([f"{path} is of another run:", *lines, way_out]))
 
 
-def shard_path(folder, split_name: str, lo: int, hi: int) -> Path:
+def shard_path(folder: Path | str, split_name: str, lo: int, hi: int) -> Path:
     """Where the shard of the samples [lo, hi) of a split is kept."""
     return Path(folder) / split_name / f"{lo:08d}-{hi:08d}.h5"
 
 
-def view_path(folder, split_name: str) -> Path:
+def view_path(folder: Path | str, split_name: str) -> Path:
     """Where the view over all shards of a split is kept."""
     return Path(folder) / f"{split_name}.h5"
 
 
-def check_points_of(files, provenance):
+def check_points_of(files: Sequence[Sealed], provenance: Mapping) -> None:
     """Every file must hold every point, for all its samples, as wide as the others."""
     names = point_names(provenance)
     width = (files[0].shape(names[0]) or (0, 0))[1]
@@ -48,7 +50,7 @@ def check_points_of(files, provenance):
                 raise CacheError(f"{file.path} has no {name} of {rows} rows and {width} columns; {AGAIN}")
 
 
-def check_cover(path, shards, samples):
+def check_cover(path: Path | str, shards: Iterable[Path], samples: int) -> None:
     """The slices in the shards' names must meet end to end, from 0 to `samples`."""
     reached = 0
     for shard in shards:
@@ -65,17 +67,17 @@ def check_cover(path, shards, samples):
         )
 
 
-def point_names(provenance):
+def point_names(provenance: Mapping) -> list[str]:
     return [
         Point(timestep, block).name for timestep in provenance["timesteps"] for block in provenance["blocks"]
     ]
 
 
-def listed(values):
+def listed(values: Iterable) -> str:
     return ", ".join(map(str, values))
 
 
-def header(shard: Path):
+def header(shard: Path) -> tuple[Sealed, np.ndarray]:
     """(seal, sample ids) of a shard, all of it checked but its features."""
     with reading(shard) as (stream, file):
         file.check_frame(stream)

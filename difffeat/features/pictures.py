@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from unicodedata import normalize
@@ -27,7 +28,7 @@ UPRIGHT = {  # its values, and what undoes them
 }
 
 
-def picture(path) -> Image.Image:
+def picture(path: Path | str) -> Image.Image:
     """The picture in a file, in RGB of 8 bits, upright.
 
     Raises
@@ -101,7 +102,7 @@ def _grey(image):
     return Image.fromarray(eight)
 
 
-def on_disk(paths) -> tuple[list[Path], list[str]]:
+def on_disk(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
     """Paths as they are on disk, and those that are not there, each with what lies there of a like name.
 
     A name may differ from the one on disk by case, by slashes of Windows, by Unicode form (composed or not)

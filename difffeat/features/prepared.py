@@ -12,7 +12,7 @@ from difffeat.base.checked import FILE, INTEGER, LABEL, LIST, TEXT, json_object,
 from difffeat.features.datasets import BrokenSplit, Split, digest_of
 
 
-def load(folder, name: str) -> Split:
+def load(folder: Path | str, name: str) -> Split:
     """Read the split that `Split.save` wrote to `<folder>/<name>.json`.
 
     Raises

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from difffeat.features import cache, schedule
 from difffeat.features.datasets import Split
 
@@ -46,7 +48,7 @@ class Recipe:
     pooling: str = "mean"
     condition: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, known in (("pooling", POOLINGS), ("noising", schedule.NOISINGS)):
             value = getattr(self, name)
             if value not in known:
@@ -54,7 +56,7 @@ class Recipe:
         if self.pooling == "unpadded" and self.noising == "ddim":
             raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
 
-    def of(self, split: Split, backbone) -> dict:
+    def of(self, split: Split, backbone: nn.Module) -> dict:
         """All that decides the features of a split read by a backbone; shards carry it as their provenance.
 
         Returns
@@ -92,16 +94,16 @@ class Recipe:
         }
 
 
-def location(root, plan: dict) -> Path:
+def location(root: Path | str, plan: dict) -> Path:
     """The folder under `root` for features of this provenance."""
     return home(root, plan) / _key({name: plan[name] for name in ("blocks", "timesteps")})
 
 
-def home(root, plan):
+def home(root: Path | str, plan: dict) -> Path:
     return Path(root) / f"{plan['backbone']}-{plan['dataset']}-{plan['split']}-{_key(identity(plan))}"
 
 
-def identity(plan):
+def identity(plan: dict) -> dict:
     """What has to agree for a cache to serve: all but the points, of which it may hold more."""
     return {name: value for name, value in plan.items() if name not in ("blocks", "timesteps")}
 

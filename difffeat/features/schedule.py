@@ -5,8 +5,11 @@ latent is `alpha z + sigma noise` with alpha^2 + sigma^2 = 1. N samples; latents
 T, E) of text.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.nn import functional
 
@@ -15,7 +18,7 @@ NOISINGS = ("random", "mean", "ddim")
 INVERSION_STEPS = 10
 
 
-def check_timestep(timestep, steps=STEPS):
+def check_timestep(timestep: int, steps: int = STEPS) -> int:
     """Return `timestep` as an int in [0, steps); ValueError with the legal range otherwise."""
     if timestep != int(timestep) or not 0 <= timestep < steps:
         raise ValueError(
@@ -24,7 +27,7 @@ def check_timestep(timestep, steps=STEPS):
     return int(timestep)
 
 
-def noise(seed, ids, shape):
+def noise(seed: int, ids: ArrayLike, shape: Sequence[int]) -> torch.Tensor:
     """Unit normal noise that depends on the seed and the sample alone.
 
     Batch size, order, shard and machine do not matter: sample `i` of seed `s` always gets the same numbers,
@@ -61,17 +64,17 @@ class DDPM:
     code.
     """
 
-    def __init__(self, steps=STEPS, beta_min=1e-4, beta_max=0.02):
+    def __init__(self, steps: int = STEPS, beta_min: float = 1e-4, beta_max: float = 0.02) -> None:
         self.steps = steps
         kept = np.cumprod(1 - np.linspace(beta_min, beta_max, steps, dtype=np.float64))
         self._alpha, self._sigma = torch.from_numpy(np.sqrt(kept)), torch.from_numpy(np.sqrt(1 - kept))
 
-    def alpha_sigma(self, timestep):
+    def alpha_sigma(self, timestep: int) -> tuple[float, float]:
         """Signal and noise scale, two floats, of an integer timestep in [0, steps)."""
         timestep = check_timestep(timestep, self.steps)
         return float(self._alpha[timestep]), float(self._sigma[timestep])
 
-    def add_noise(self, z, timesteps, noise):
+    def add_noise(self, z: torch.Tensor, timesteps: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """`alpha z + sigma noise`, z and noise (N, C, H, W), with a timestep for each sample, (N,) int64."""
         alpha, sigma = (
             scale[timesteps].float().view(-1, *[1] * (z.ndim - 1)) for scale in (self._alpha, self._sigma)
@@ -92,7 +95,7 @@ class PlaidSchedule(nn.Module):
 
     steps = STEPS
 
-    def __init__(self, width=1024, gamma_0=-3.0, gamma_1=6.0):
+    def __init__(self, width: int = 1024, gamma_0: float = -3.0, gamma_1: float = 6.0) -> None:
         super().__init__()
         self.W1 = nn.Parameter(torch.randn(width, 1))
         self.b1 = nn.Parameter(torch.randn(width))
@@ -100,12 +103,12 @@ class PlaidSchedule(nn.Module):
         self.gamma_0 = nn.Parameter(torch.tensor(float(gamma_0)))
         self.gamma_1 = nn.Parameter(torch.tensor(float(gamma_1)))
 
-    def forward(self, t):
+    def forward(self, t: torch.Tensor) -> torch.Tensor:
         """gamma of continuous times t (N,) in [0, 1], float64 of shape (N,)."""
         rise, _ = self.rise(t)
         return self.gamma_0.double() + (self.gamma_1 - self.gamma_0).double() * rise
 
-    def rise(self, t):
+    def rise(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """s(t), from 0 at t = 0 to 1 at t = 1, and its derivative; each float64 of shape (N,)."""
         t = t.to(self.W1.device, torch.float64)
         rate = functional.softplus(self.W1.double())[:, 0]
@@ -119,13 +122,21 @@ class PlaidSchedule(nn.Module):
         return (value - start) / (end - start), slope / (end - start)
 
     @torch.no_grad()
-    def alpha_sigma(self, timestep):
+    def alpha_sigma(self, timestep: int) -> tuple[float, float]:
         """Signal and noise scale, two floats, of an integer timestep in [0, 1000)."""
         gamma = self(torch.tensor([check_timestep(timestep) / STEPS], dtype=torch.float64))
         return float(torch.sigmoid(-gamma).sqrt()), float(torch.sigmoid(gamma).sqrt())
 
 
-def noised(z, timestep, noising, schedule, noise=None, denoiser=None, steps=INVERSION_STEPS):
+def noised(
+    z: torch.Tensor,
+    timestep: int,
+    noising: str,
+    schedule: DDPM | PlaidSchedule,
+    noise: torch.Tensor | None = None,
+    denoiser: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
+    steps: int = INVERSION_STEPS,
+) -> torch.Tensor:
     """Noise clean latents to a timestep, in one of three ways.
 
     Parameters

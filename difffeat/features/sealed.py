@@ -18,10 +18,12 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -57,11 +59,11 @@ class Sealed:
     contents: dict
     seal: bytes = field(repr=False)
 
-    def shape(self, name):
+    def shape(self, name: str) -> tuple[int, ...] | None:
         """Shape of an array; None if there is none of this name."""
         return tuple(self.contents["data"][name][2]) if name in self.contents["data"] else None
 
-    def check_same(self, stream):
+    def check_same(self, stream: BinaryIO) -> None:
         """The open file must begin with the same seal and have the length that it says."""
         stream.seek(0)
         if stream.read(len(self.seal)) != self.seal:
@@ -71,14 +73,14 @@ class Sealed:
             )
         self.check_size(stream)
 
-    def check_size(self, stream):
+    def check_size(self, stream: BinaryIO) -> None:
         size, expected = os.fstat(stream.fileno()).st_size, self.contents["bytes"]
         if size != expected:
             raise CacheError(
                 f"{self.path} is damaged or truncated: expected {expected} bytes, found {size}; {AGAIN}"
             )
 
-    def check_frame(self, stream):
+    def check_frame(self, stream: BinaryIO) -> None:
         """All bytes but those of the arrays."""
         self.check_size(stream)
         frame = b"".join(_at(stream, *gap) for gap in gaps(self.contents, len(self.seal)))
@@ -91,7 +93,7 @@ class Sealed:
         if found != expected or zlib.crc32(frame[SUPERBLOCK:]) != self.contents["frame"]:
             raise CacheError(f"{self.path} is damaged: a checksum of its structure does not hold; {AGAIN}")
 
-    def read_into(self, stream, name, out):
+    def read_into(self, stream: BinaryIO, name: str, out: np.ndarray) -> None:
         """Fill an array of the right shape, float32 or of the stored type, with the checked values."""
         offset, dtype, shape, checksum = self.contents["data"][name]
         if not prod(shape):
@@ -111,7 +113,7 @@ class Sealed:
         if found != checksum:
             raise CacheError(f"{self.path} is damaged: a checksum of {name} does not hold; {AGAIN}")
 
-    def ids(self, stream):
+    def ids(self, stream: BinaryIO) -> np.ndarray:
         """The sample ids, int64 (n,)."""
         ids = np.empty(self.shape("index"), np.int64)
         self.read_into(stream, "index", ids)
@@ -119,7 +121,7 @@ class Sealed:
 
 
 @contextmanager
-def opened(path):
+def opened(path: Path | str) -> Iterator[BinaryIO]:
     """A file open for reading without a buffer; whatever the system has against it is a `CacheError`."""
     try:
         with Path(path).open("rb", buffering=0) as stream:
@@ -133,7 +135,7 @@ def opened(path):
         ) from error
 
 
-def sealed(stream, path) -> Sealed:
+def sealed(stream: BinaryIO, path: Path | str) -> Sealed:
     """The seal of an open file, checked."""
     head = stream.read(LEAST)
     if head.startswith(HDF5):
@@ -149,7 +151,7 @@ def sealed(stream, path) -> Sealed:
     return Sealed(Path(path).absolute(), digest, json.loads(seal[HEAD:]), seal)
 
 
-def convert(source, target):
+def convert(source: np.ndarray, target: np.ndarray) -> None:
     """Copy a contiguous array into one of another number format: as numpy does, at several times its rate.
 
     In pieces that torch gives to one thread: two would wait for each other on cores that are busy otherwise.
@@ -160,7 +162,7 @@ def convert(source, target):
         torch.from_numpy(target[part]).copy_(torch.from_numpy(source[part]))
 
 
-def length_of(contents) -> int:
+def length_of(contents: dict) -> int:
     """The length of a seal of such contents."""
     length = LEAST
     while length < HEAD + len(_json(contents)):
@@ -168,7 +170,7 @@ def length_of(contents) -> int:
     return length
 
 
-def seal_of(contents, length) -> bytes:
+def seal_of(contents: dict, length: int) -> bytes:
     """The seal of these contents."""
     body = b"%9d\n" % length + _json(contents).ljust(length - HEAD)
     return MAGIC + hashlib.sha256(body).hexdigest().encode() + body
@@ -178,7 +180,7 @@ def _json(contents):
     return json.dumps(contents, sort_keys=True).encode()
 
 
-def gaps(contents, begin):
+def gaps(contents: Mapping, begin: int) -> Iterator[tuple[int, int]]:
     """Yield (offset, length) of all that lies between the arrays."""
     arrays = [
         (offset, prod(shape) * np.dtype(dtype).itemsize)

@@ -19,7 +19,7 @@ from difffeat.features.layout import (
 from difffeat.features.sealed import CacheError, Sealed, opened
 
 
-def write_view(folder, split_name: str) -> Path:
+def write_view(folder: Path | str, split_name: str) -> Path:
     """Write the view over all shards of a split. Call it within `only_writer(view_path(...))`.
 
     Raises
@@ -30,7 +30,7 @@ def write_view(folder, split_name: str) -> Path:
     return write_whole(view_path(folder, split_name), _view_image(folder, split_name))
 
 
-def view_is_current(folder, split_name: str) -> bool:
+def view_is_current(folder: Path | str, split_name: str) -> bool:
     """Whether the view is there and has every byte that `write_view` would write. Raises as that does."""
     path, content = view_path(folder, split_name), _view_image(folder, split_name)
     if not path.is_file():

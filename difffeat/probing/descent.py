@@ -1,11 +1,12 @@
 """Many small linear layers trained in one go: first weights, one flat vector of all, and Adam on it."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 
 
-def packed(tensors, device):
+def packed(tensors: Sequence[torch.Tensor], device: torch.device) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Copies of tensors as views of one flat Tensor, so that the optimiser's step is one pass over it.
 
     Returns
@@ -22,7 +23,18 @@ def packed(tensors, device):
     return flat, views
 
 
-def descend(flat, backward, *, n, generator, steps, batch_size, lr, weight_decay=0.0, shown=None):
+def descend(
+    flat: torch.Tensor,
+    backward: Callable[[torch.Tensor], None],
+    *,
+    n: int,
+    generator: torch.Generator,
+    steps: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float = 0.0,
+    shown: Callable[[int], object] | None = None,
+) -> None:
     """Adam with the learning rate on a half cosine from lr to 0 over all steps; the last short batch is kept.
 
     Parameters
@@ -71,7 +83,7 @@ def _adam(flat, weight_decay, beta=0.9, beta2=0.999, eps=1e-8):
     return step
 
 
-def first_linear(inputs, outputs, generator):
+def first_linear(inputs: int, outputs: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight (outputs, inputs) and bias (outputs, 1), drawn as `torch.nn.Linear` draws them."""
     bound = inputs**-0.5
     return (

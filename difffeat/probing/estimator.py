@@ -1,7 +1,11 @@
 """The paper's linear probe for scikit-learn."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -29,8 +33,15 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, steps=None, epochs=None, batch_size=128, lr=1e-3, weight_decay=0.0, scale="standard", seed=0
-    ):
+        self,
+        steps: int | None = None,
+        epochs: int | None = None,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        scale: str = "standard",
+        seed: int = 0,
+    ) -> None:
         self.steps = steps
         self.epochs = epochs
         self.batch_size = batch_size
@@ -39,7 +50,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         self.scale = scale
         self.seed = seed
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on features X (N, D) and labels y (N, K), 0 or 1, or classes y (N,)."""
         X, y = validate_data(self, X, y, multi_output=True, dtype=np.float32)
         check_classification_targets(y)
@@ -51,20 +62,20 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         self.probes_ = fit_grid(X[None], y, loss="bce" if self.multilabel_ else "ce", **self.get_params())
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities (M, K): of each label, or of each class."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         return self.probes_.scores(X[None])[0]
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Labels (M, K) with probability at least 0.5, or the most probable class (M,)."""
         probabilities = self.predict_proba(X)
         if self.multilabel_:
             return (probabilities >= 0.5).astype(int)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -6,7 +6,11 @@ other backbone. A floor is probed as the features above it are: the same probe, 
 N samples, D width, K labels, R draws.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -15,6 +19,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from difffeat.probing import probe, scoring, stats
+
+if TYPE_CHECKING:
+    from difffeat.features.datasets import Split
+    from difffeat.probing.grid import Grid
 
 STRENGTHS = tuple(10.0**power for power in (-4, -3, -2, -1, 0))  # C of scikit-learn, larger is weaker
 
@@ -28,35 +36,39 @@ class Floor:
     metric: str = "mAP"
 
     @property
-    def value(self):
+    def value(self) -> float:
         """The metric on test."""
         return self.measured.value
 
     @property
-    def interval(self):
+    def interval(self) -> stats.Interval:
         """Its 95 % interval over test images."""
         return self.measured.interval
 
 
-def reached(name, grid):
+def reached(name: str, grid: Grid) -> Floor:
     """The best point of a grid as a floor: what a line in a figure needs."""
     return Floor(name, grid.at_best, grid.metric)
 
 
-def label_frequency(splits, metric="mAP", resamples=200):
+def label_frequency(splits: Mapping[str, Split], metric: str = "mAP", resamples: int = 200) -> Floor:
     """Constant scores: a classifier that has seen nothing but how often each label occurs."""
     test, frequency = splits["test"], splits["train"].labels.mean(axis=0)
     return judged("label frequency", test, np.tile(frequency, (len(test), 1)), metric, resamples)
 
 
-def raw_pixels(splits, metric="mAP", resamples=200, side=16, **probing):
+def raw_pixels(
+    splits: Mapping[str, Split], metric: str = "mAP", resamples: int = 200, side: int = 16, **probing: object
+) -> Floor:
     """A linear probe on the pixels themselves, reduced to `side` x `side`; `probing` as in
     `probe.fit_grid`."""
     pixels = {part: _pixels(split, side) for part, split in splits.items()}
     return probed("raw pixels", splits, pixels, metric, resamples, **probing)
 
 
-def bag_of_words(splits, metric="mAP", resamples=200, **probing):
+def bag_of_words(
+    splits: Mapping[str, Split], metric: str = "mAP", resamples: int = 200, **probing: object
+) -> Floor:
     """A linear probe on which words of the training captions a caption holds; no order, no model.
 
     Captions are those of `splits`: give the ones that the features beside it were read from.
@@ -64,7 +76,7 @@ def bag_of_words(splits, metric="mAP", resamples=200, **probing):
     return probed("bag of words", splits, words(splits), metric, resamples, **probing)
 
 
-def words(splits):
+def words(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:
     """Which words of the training captions each caption holds: {part: float32 (N, D)}, 0 or 1."""
     vectorizer = CountVectorizer(binary=True, min_df=2).fit(splits["train"].captions)
     return {
@@ -73,7 +85,9 @@ def words(splits):
     }
 
 
-def optimum(splits, grid, resamples=200, name="regularised optimum"):
+def optimum(
+    splits: Mapping[str, Split], grid: Grid, resamples: int = 200, name: str = "regularised optimum"
+) -> Floor:
     """`regularised` on the features of a measured grid's best point, those of its first noise seed."""
     taken = grid.features[0]
     read = {part: split.select(taken[part].ids) for part, split in splits.items()}
@@ -81,14 +95,28 @@ def optimum(splits, grid, resamples=200, name="regularised optimum"):
     return regularised(name, read, features, grid.metric, resamples)
 
 
-def probed(name, splits, features, metric="mAP", resamples=200, **probing):
+def probed(
+    name: str,
+    splits: Mapping[str, Split],
+    features: Mapping[str, np.ndarray],
+    metric: str = "mAP",
+    resamples: int = 200,
+    **probing: object,
+) -> Floor:
     """Any features {part: (N, D)}, probed as those of a model are."""
     loss = scoring.scoring(metric).loss
     probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=loss, **probing)
     return judged(name, splits["test"], probes.scores(features["test"][None])[0], metric, resamples)
 
 
-def regularised(name, splits, features, metric="mAP", resamples=200, strengths=STRENGTHS):
+def regularised(
+    name: str,
+    splits: Mapping[str, Split],
+    features: Mapping[str, np.ndarray],
+    metric: str = "mAP",
+    resamples: int = 200,
+    strengths: Iterable[float] = STRENGTHS,
+) -> Floor:
     """Scikit-learn's logistic regression, converged, its strength chosen on val: is the probe the bottleneck?
 
     Parameters
@@ -143,7 +171,7 @@ def _pixels(split, side):
     return np.stack(images).reshape(len(split), -1) / 255
 
 
-def judged(name, split, scores, metric="mAP", resamples=200):
+def judged(name: str, split: Split, scores: np.ndarray, metric: str = "mAP", resamples: int = 200) -> Floor:
     """The floor that scores (N, K) of a split reach, whatever they come from."""
     by, kept = scoring.scoring(metric), split.judged(scores)
     measured = stats.Measured(float(by.value(*kept)), by.draws(*kept, draws=resamples))

@@ -16,11 +16,13 @@ What the formulas imply, before any training:
   product W_m C_m is D x K, and small beside the N x A numbers of a projected batch.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from difffeat.base.progress import bar
@@ -53,7 +55,7 @@ class Fused:
     losses: np.ndarray
 
     @torch.inference_mode()
-    def scores(self, image, text):
+    def scores(self, image: np.ndarray, text: np.ndarray) -> np.ndarray:
         """Probability of every label.
 
         Parameters
@@ -83,7 +85,7 @@ class Fused:
         return LINKS[self.loss](torch.cat(logits, dim=1).mT)[0].T.cpu().numpy()
 
 
-def fit(head, image, text, labels, **protocol):
+def fit(head: str, image: np.ndarray, text: np.ndarray, labels: ArrayLike, **protocol: object) -> Fused:
     """Train one fusion head on one image and one text feature.
 
     Parameters
@@ -106,23 +108,23 @@ def fit(head, image, text, labels, **protocol):
 
 
 def fit_pairs(
-    head,
-    images,
-    texts,
-    labels,
+    head: str,
+    images: np.ndarray,
+    texts: np.ndarray,
+    labels: ArrayLike,
     *,
-    pairs=None,
-    d_align=512,
-    loss="bce",
-    steps=None,
-    epochs=None,
-    batch_size=BATCH,
-    lr=1e-3,
-    weight_decay=0.0,
-    scale="standard",
-    seed=0,
-    progress=False,
-):
+    pairs: Iterable[tuple[int, int]] | None = None,
+    d_align: int = 512,
+    loss: str = "bce",
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int = BATCH,
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    scale: str = "standard",
+    seed: int = 0,
+    progress: bool = False,
+) -> list[Fused]:
     """Train a fusion head for each of many (image point, text point) pairs, together.
 
     Every pair starts from the same weights and sees the same batches, as probes of a grid do.

@@ -5,8 +5,12 @@ Letters: S noise seeds, T timesteps, B blocks, R resamples, N samples, K labels.
 numbers are read on test.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,7 +21,13 @@ from difffeat.features.points import Point
 from difffeat.features.recipe import location
 from difffeat.probing import probe, scoring, stats
 
-CODE = tuple(f"probing/{name}.py" for name in ("grid", "probe", "scoring", "metrics", "stats"))  # make a grid
+if TYPE_CHECKING:
+    from difffeat.backbones.base import Backbone
+    from difffeat.features.datasets import Split
+    from difffeat.features.recipe import Recipe
+
+MADE_BY = ("grid", "probe", "scoring", "metrics", "resampled", "stats")  # the modules that make a grid
+CODE = tuple(f"probing/{name}.py" for name in MADE_BY)
 RESAMPLING = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
 
 
@@ -45,24 +55,24 @@ class Grid:
     metric: str = "mAP"
 
     @property
-    def values(self):
+    def values(self) -> np.ndarray:
         """The metric on test averaged over noise seeds, (T, B)."""
         return self.test.mean(axis=0)
 
     @property
-    def best(self):
+    def best(self) -> Point:
         """The Point with the highest metric on val; of equal ones the first."""
         row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.values.shape)
         return Point(self.timesteps[row], self.blocks[column])
 
     @property
-    def choices(self):
+    def choices(self) -> tuple[int, np.ndarray]:
         """Where val is best: the place among the T * B points, and the places in each draw, (R,)."""
         draws = self.val_draws.reshape(len(self.val_draws), -1)
         return int(self.val.mean(axis=0).argmax()), draws.argmax(axis=1)
 
     @property
-    def at_best(self):
+    def at_best(self) -> stats.Measured:
         """The metric on test at the best point, with draws that choose the point anew on their own val.
 
         Returns
@@ -76,22 +86,24 @@ class Grid:
         return stats.around(float(self.values.flat[place]), draws[np.arange(len(draws)), places])
 
     @property
-    def on_val(self):
+    def on_val(self) -> Grid:
         """The same grid as a search may see it: `values` are those of val."""
         return replace(self, test=self.val, draws=self.val_draws)
 
-    def at(self, timestep, block):
+    def at(self, timestep: int, block: int) -> stats.Measured:
         """The metric on test at one point, `Measured`."""
         row, column = self.timesteps.index(timestep), self.blocks.index(block)
         return stats.Measured(float(self.values[row, column]), self.draws[:, row, column])
 
     @property
-    def average(self):
+    def average(self) -> stats.Measured:
         """The metric averaged over the points of the grid, `Measured`: how Table 4 sums up a grid."""
         return stats.Measured(float(self.values.mean()), self.draws.mean(axis=(1, 2)))
 
 
-def features(splits, backbone, recipe, *, root):
+def features(
+    splits: Mapping[str, Split], backbone: Backbone, recipe: Recipe, *, root: Path | str
+) -> dict[str, cache.Features]:
     """Features of train, val and test, read from the cache or extracted first.
 
     Parameters
@@ -109,16 +121,16 @@ def features(splits, backbone, recipe, *, root):
 
 
 def fill(
-    splits,
-    backbone,
-    recipe,
+    splits: Mapping[str, Split],
+    backbone: Backbone,
+    recipe: Recipe,
     *,
-    root,
-    seeds=(0,),
-    shard="1/1",
-    batch_size=None,
-    shard_size=1024,
-):
+    root: Path | str,
+    seeds: Sequence[int] = (0,),
+    shard: str = "1/1",
+    batch_size: int | None = None,
+    shard_size: int = 1024,
+) -> pd.DataFrame:
     """Extract this machine's share of the features of every split and noise seed; what is there already is
     kept.
 
@@ -162,17 +174,17 @@ def _verified(view):
 
 
 def measure(
-    splits,
-    backbone,
-    recipe,
+    splits: Mapping[str, Split],
+    backbone: Backbone,
+    recipe: Recipe,
     *,
-    root,
-    seeds=(0,),
-    metric="mAP",
-    resamples=200,
-    probing=None,
-    train=None,
-):
+    root: Path | str,
+    seeds: Sequence[int] = (0,),
+    metric: str = "mAP",
+    resamples: int = 200,
+    probing: dict | None = None,
+    train: int | None = None,
+) -> Grid:
     """Probe every (timestep, block) on every noise seed.
 
     Parameters
@@ -239,7 +251,7 @@ def _probed(read, parts, points, metric, resamples, probing, train):
     ]
 
 
-def narrowed(grid, blocks, timesteps):
+def narrowed(grid: Grid, blocks: Sequence[int], timesteps: Sequence[int]) -> Grid:
     """The same grid at some of its points, as it would have been measured."""
     rows = [grid.timesteps.index(timestep) for timestep in sorted(timesteps)]
     columns = [grid.blocks.index(block) for block in sorted(blocks)]
@@ -249,7 +261,7 @@ def narrowed(grid, blocks, timesteps):
     return replace(grid, blocks=tuple(sorted(blocks)), timesteps=tuple(sorted(timesteps)), **cut)
 
 
-def over_seeds(grids):
+def over_seeds(grids: Sequence[Grid]) -> Grid:
     """Grids of one noise seed each as one, whose draws resample the seeds too."""
     first = grids[0]
     joined = {name: np.concatenate([getattr(grid, name) for grid in grids]) for name in ("val", "test")}
@@ -269,7 +281,7 @@ def _rows(found, points, samples=None):
         yield np.stack([found.read(point)[:samples] for point in points[first : first + together]])
 
 
-def conditioned(splits, backbone, recipe, **how):
+def conditioned(splits: Mapping[str, Split], backbone: Backbone, recipe: Recipe, **how: object) -> Grid:
     """A clean input, with the model told that it is noised to each timestep: how much the noise itself
     matters.
 
@@ -292,7 +304,7 @@ def conditioned(splits, backbone, recipe, **how):
     return Grid(tuple(timesteps), tuple(blocks), **joined, features=found, metric=told[0].metric)
 
 
-def side_by_side(images, texts, pair):
+def side_by_side(images: Grid, texts: Grid, pair: tuple[tuple, tuple]) -> dict[str, np.ndarray]:
     """Both features of a pair of points in one: {part: (N, Di + Dt)}, of the first noise seed.
 
     Parameters

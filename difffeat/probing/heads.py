@@ -1,5 +1,7 @@
 """The ways to join an image and a text feature, as formulas: see `fusion` for what they imply."""
 
+from collections.abc import Mapping
+
 import torch
 from torch.nn.functional import normalize
 
@@ -36,7 +38,7 @@ def _channel_attention(weights, image, text):
     return (attention * value.unsqueeze(-2)).sum(dim=-1)
 
 
-def attend(query, key, d_k):
+def attend(query: torch.Tensor, key: torch.Tensor, d_k: int) -> torch.Tensor:
     """softmax(Q K^T / sqrt(d_k)), over the keys."""
     return torch.softmax(query @ key.mT / d_k**0.5, dim=-1)
 
@@ -64,13 +66,17 @@ PRODUCTS = {
 }
 
 
-def logits_of(head, weights, image, text):
+def logits_of(
+    head: str, weights: Mapping[str, torch.Tensor], image: torch.Tensor, text: torch.Tensor
+) -> torch.Tensor:
     """Classifier of the joined features, (P, B, K)."""
     join, _ = HEADS[head]
     return torch.baddbmm(weights["bias"], join(weights, image, text), weights["classifier"])
 
 
-def first_weights(head, features, labels, d_align, generator):
+def first_weights(
+    head: str, features: Mapping[str, torch.Tensor], labels: int, d_align: int, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
     """The first weights of every pair, as `torch.nn.Linear` draws them."""
     join, projections = HEADS[head]
     weights = {}

@@ -7,11 +7,14 @@ A class without positives has no recall and no average precision: it is left out
 and listed. A class that is never predicted has precision 0, as in the field's code.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 
-def check_labels(labels, name="labels"):
+def check_labels(labels: ArrayLike, name: str = "labels") -> np.ndarray:
     """Labels as a boolean array of shape (N, K), or a clear error.
 
     Parameters
@@ -38,7 +41,7 @@ def check_labels(labels, name="labels"):
     return truth
 
 
-def check_scores(labels, scores, name="scores"):
+def check_scores(labels: ArrayLike, scores: ArrayLike, name: str = "scores") -> tuple[np.ndarray, np.ndarray]:
     """Labels (N, K) as booleans and scores (..., N, K) as a finite float array, or a clear error."""
     labels = check_labels(labels)
     scores = np.asarray(scores)
@@ -54,7 +57,7 @@ def check_scores(labels, scores, name="scores"):
     return labels, scores
 
 
-def average_precision(labels, scores):
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> np.ndarray:
     """Non-interpolated average precision of each class: sum over thresholds of (R_n - R_{n-1}) P_n.
 
     Equal scores are one threshold, as in scikit-learn, so the order of tied samples does not matter.
@@ -101,7 +104,7 @@ def _average_precision(labels, scores):
     return np.divide(total, positives, out=np.full(len(total), np.nan), where=positives > 0)
 
 
-def mean_average_precision(labels, scores):
+def mean_average_precision(labels: ArrayLike, scores: ArrayLike) -> float | np.ndarray:
     """Mean average precision (mAP) over the classes that have positives.
 
     Parameters
@@ -123,7 +126,7 @@ def mean_average_precision(labels, scores):
     return float(values) if values.ndim == 0 else values
 
 
-def top_accuracy(labels, scores, k=1):
+def top_accuracy(labels: ArrayLike, scores: ArrayLike, k: int = 1) -> float | np.ndarray:
     """Share of the samples whose one class is among the k with the highest scores; of equal scores the first
     classes count.
 
@@ -150,7 +153,7 @@ def top_accuracy(labels, scores, k=1):
     return float(values) if values.ndim == 0 else values
 
 
-def top_hits(labels, scores, k=1):
+def top_hits(labels: ArrayLike, scores: ArrayLike, k: int = 1) -> np.ndarray:
     """Whether each sample counts for `top_accuracy`, ndarray of bool of shape (..., N)."""
     labels, scores = check_scores(labels, scores)
     check_one_class(labels)
@@ -158,7 +161,7 @@ def top_hits(labels, scores, k=1):
     return (highest == labels.argmax(axis=-1)[:, None]).any(axis=-1)
 
 
-def check_one_class(labels):
+def check_one_class(labels: ArrayLike) -> None:
     """A clear error unless each row of labels (N, K) holds a single 1."""
     counts = np.count_nonzero(labels, axis=1)
     if (counts != 1).any():
@@ -169,7 +172,7 @@ def check_one_class(labels):
         )
 
 
-def report(labels, probabilities, threshold=0.5):
+def report(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> dict:
     """The seven metrics of the paper's tables, and both definitions of CF1.
 
     Parameters
@@ -200,7 +203,7 @@ def report(labels, probabilities, threshold=0.5):
     return {"mAP": mean_average_precision(labels, probabilities), **counted}
 
 
-def report_top3(labels, probabilities, threshold=0.5):
+def report_top3(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> dict:
     """As `report`, with at most the three most probable labels of each sample predicted.
 
     Parameters
@@ -226,7 +229,9 @@ def report_top3(labels, probabilities, threshold=0.5):
     return _decisions(labels, predicted & (probabilities >= threshold))
 
 
-def exact_match_by_label_set(labels, predictions, names=None):
+def exact_match_by_label_set(
+    labels: ArrayLike, predictions: ArrayLike, names: Sequence[str] | None = None
+) -> pd.DataFrame:
     """How often a label set is predicted exactly, for every set that occurs, most frequent first.
 
     Parameters

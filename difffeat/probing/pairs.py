@@ -3,12 +3,15 @@
 A point is (timestep, block); a pair is (image point, text point). R draws, N samples, K labels.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from difffeat.base.remember import remembered
+from difffeat.features.cache import Features
+from difffeat.features.datasets import Split
 from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
 from difffeat.probing.grid import RESAMPLING
@@ -35,12 +38,12 @@ class Pair:
     losses: np.ndarray
 
     @property
-    def on_test(self):
+    def on_test(self) -> stats.Measured:
         """The mAP on test, `stats.Measured`."""
         return stats.Measured(self.test, self.draws)
 
     @property
-    def interval(self):
+    def interval(self) -> stats.Interval:
         """95 % interval of the test mAP."""
         return self.on_test.interval
 
@@ -68,8 +71,16 @@ class Pairs:
     """
 
     def __init__(
-        self, splits, images, texts, head="addition", resamples=200, train=None, root=None, **protocol
-    ):
+        self,
+        splits: Mapping[str, Split],
+        images: Sequence[Mapping[str, Features]],
+        texts: Sequence[Mapping[str, Features]],
+        head: str = "addition",
+        resamples: int = 200,
+        train: int | None = None,
+        root: Path | str | None = None,
+        **protocol: object,
+    ) -> None:
         seeds = max(len(images), len(texts))
         if not (images and texts):
             raise ValueError("there are no features of images or none of texts")
@@ -94,17 +105,17 @@ class Pairs:
             for seed in range(self.seeds)
         ]
 
-    def __call__(self, pairs):
+    def __call__(self, pairs: Sequence[tuple]) -> list[float]:
         """mAP on val of each pair: the evaluation function that `search` asks for."""
         return [self[pair].val for pair in self.measure(pairs)]
 
-    def __getitem__(self, pair):
+    def __getitem__(self, pair: tuple) -> Pair:
         """The `Pair`, measured if it has not been."""
         self.measure([pair])
         return self.measured[_points(pair)]
 
     @property
-    def by_label(self):
+    def by_label(self) -> dict:
         """{("(50, 8)", "(0, 4)"): (mAP on test, its interval)}: points as figures write them."""
         return {
             (Point.of(image).label, Point.of(text).label): (pair.test, pair.interval)
@@ -112,12 +123,12 @@ class Pairs:
         }
 
     @property
-    def best(self):
+    def best(self) -> tuple[Point, Point]:
         """The measured pair with the highest mAP on val; of equal ones the first measured."""
         return max(self.measured, key=lambda pair: self.measured[pair].val)
 
     @property
-    def at_best(self):
+    def at_best(self) -> stats.Measured:
         """The mAP on test of the best pair; draws choose it anew on their own val, as of `Grid.at_best`."""
         measured = list(self.measured.values())
         places = np.stack([pair.val_draws for pair in measured]).argmax(axis=0)  # (R,)
@@ -125,12 +136,12 @@ class Pairs:
         return stats.around(self.measured[self.best].test, draws)
 
     @property
-    def test(self):
+    def test(self) -> tuple[np.ndarray, np.ndarray]:
         """Test mAP of the measured pairs in order, (P,), and its draws, (R, P)."""
         measured = self.measured.values()
         return np.array([pair.test for pair in measured]), np.stack([pair.draws for pair in measured], axis=1)
 
-    def measure(self, pairs):
+    def measure(self, pairs: Sequence[tuple]) -> Sequence[tuple]:
         """Train and measure the pairs that have not been, together; returns `pairs`."""
         new = list(dict.fromkeys(_points(pair) for pair in pairs if _points(pair) not in self.measured))
         if new:

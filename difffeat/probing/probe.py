@@ -11,10 +11,12 @@ has converged; after 40 epochs of 2,000 images, 640 steps, it is far from that.
 """
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from difffeat.base.progress import bar
 from difffeat.base.threads import on_threads
@@ -48,15 +50,15 @@ class Probes:
     std: torch.Tensor
     loss: str
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.weight)
 
-    def __getitem__(self, points):
+    def __getitem__(self, points: slice | Sequence[int]) -> "Probes":
         """The probes at a list or slice of grid points; the axis P stays."""
         return Probes(self.weight[points], self.bias[points], self.mean[points], self.std[points], self.loss)
 
     @torch.inference_mode()
-    def scores(self, features):
+    def scores(self, features: np.ndarray | torch.Tensor | Iterable) -> np.ndarray:
         """Probability of every label.
 
         Parameters
@@ -89,19 +91,19 @@ class Probes:
 
 
 def fit_grid(
-    features,
-    labels,
+    features: np.ndarray | torch.Tensor | Iterable,
+    labels: ArrayLike,
     *,
-    loss="bce",
-    steps=None,
-    epochs=None,
-    batch_size=128,
-    lr=1e-3,
-    weight_decay=0.0,
-    scale="standard",
-    seed=0,
-    progress=False,
-):
+    loss: str = "bce",
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    scale: str = "standard",
+    seed: int = 0,
+    progress: bool = False,
+) -> Probes:
     """Train one linear probe per grid point, together.
 
     Parameters
@@ -155,7 +157,7 @@ def fit_grid(
     return Probes(*map(torch.cat, parts), loss)
 
 
-def steps_of(steps, epochs, n, batch_size):
+def steps_of(steps: int | None, epochs: int | None, n: int, batch_size: int) -> int:
     """Optimisation steps of a training on n samples, said in steps or in epochs; by default the paper's."""
     if steps is not None and epochs is not None:
         raise ValueError(f"give the length in steps or in epochs, not both; got {steps} and {epochs}")
@@ -220,7 +222,7 @@ def _fit_group(features, target, loss, seed, shown, how):
     return weight.cpu(), bias.cpu()
 
 
-def chunks(features, name="features"):
+def chunks(features: np.ndarray | torch.Tensor | Iterable, name: str = "features") -> Iterator[torch.Tensor]:
     """Our own float32 copies of features, as checked Tensors (P_chunk, N, D)."""
     parts = features
     if hasattr(features, "shape"):
@@ -254,7 +256,7 @@ def _own_float32(features):
     return torch.from_numpy(np.array(features, dtype=np.float32))
 
 
-def standardise(features, scale):
+def standardise(features: torch.Tensor, scale: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Scale features (P, N, D) in place; the mean and standard deviation used, Tensors (P, 1, D)."""
     if scale not in ("standard", "none"):
         raise ValueError(f'scale must be "standard" or "none", got {scale!r}')
@@ -269,7 +271,7 @@ def standardise(features, scale):
     return mean, std
 
 
-def one_hot(labels, loss):
+def one_hot(labels: ArrayLike, loss: str) -> torch.Tensor:
     """Targets (K, N) in float32 of labels (N, K), or of classes (N,) for "ce"."""
     if loss not in ("bce", "ce"):
         raise ValueError(f'loss must be "bce" or "ce", got {loss!r}')

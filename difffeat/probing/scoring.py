@@ -40,7 +40,7 @@ SCORINGS = {
 }
 
 
-def scoring(name) -> Scoring:
+def scoring(name: str) -> Scoring:
     """One of `SCORINGS` by name: "mAP", "top-1" or "top-5".
 
     Raises

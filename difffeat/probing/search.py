@@ -12,6 +12,7 @@ same answer whatever the order of its inputs.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ class SearchResult:
     history: pd.DataFrame
 
     @property
-    def total(self):
+    def total(self) -> int:
         """Evaluations altogether."""
         return sum(self.evaluations.values())
 
@@ -60,7 +61,7 @@ def points_of(blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
     return [Point(*point) for point in product(sorted(timesteps), sorted(blocks))]
 
 
-def neighbours(point, blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
+def neighbours(point: tuple[int, int], blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
     """A point and those one step away on the sampled grid, in timestep or in block, in rising order.
 
     Parameters
@@ -97,7 +98,7 @@ def neighbours(point, blocks: Sequence[int], timesteps: Sequence[int]) -> list[P
     ]
 
 
-def lookup(measured) -> Callable:
+def lookup(measured: Any) -> Callable:
     """An evaluation function that reads values measured before.
 
     Parameters
@@ -122,8 +123,14 @@ def lookup(measured) -> Callable:
 
 
 def local_search(
-    evaluate_image, evaluate_text, evaluate_fusion, blocks_i, timesteps_i, blocks_t, timesteps_t
-):
+    evaluate_image: Callable,
+    evaluate_text: Callable,
+    evaluate_fusion: Callable,
+    blocks_i: Sequence[int],
+    timesteps_i: Sequence[int],
+    blocks_t: Sequence[int],
+    timesteps_t: Sequence[int],
+) -> SearchResult:
     """Algorithm 1: the best point of each modality, then the best pair among their neighbours.
 
     Parameters
@@ -156,7 +163,7 @@ def local_search(
     return SearchResult(best_image, best_text, best_pair, value, log.evaluations, log.history())
 
 
-def on_grids(image, text, evaluate_fusion) -> SearchResult:
+def on_grids(image: Any, text: Any, evaluate_fusion: Callable) -> SearchResult:
     """`local_search` where both modalities have been measured before, or published.
 
     Parameters
@@ -180,7 +187,13 @@ def on_grids(image, text, evaluate_fusion) -> SearchResult:
     return local_search(lookup(image), lookup(text), evaluate_fusion, *sides)
 
 
-def full_search(evaluate_fusion, blocks_i, timesteps_i, blocks_t, timesteps_t):
+def full_search(
+    evaluate_fusion: Callable,
+    blocks_i: Sequence[int],
+    timesteps_i: Sequence[int],
+    blocks_t: Sequence[int],
+    timesteps_t: Sequence[int],
+) -> SearchResult:
     """Every pair of the two grids, which is what `local_search` saves.
 
     Parameters

@@ -3,6 +3,8 @@
 U points of one modality, B samples of a batch, width D, K labels; M places for pairs at each point.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn.functional import normalize
 
@@ -21,7 +23,7 @@ class Shared:
     normalised : bool, features at length 1
     """
 
-    def __init__(self, features, points, normalised=False):
+    def __init__(self, features: torch.Tensor, points: Sequence[int], normalised: bool = False) -> None:
         places = -(-len(points) // len(set(points)))  # M
         members = []
         for point in sorted(set(points)):
@@ -38,20 +40,20 @@ class Shared:
         straight = torch.equal(order, torch.arange(len(points), device=order.device))
         self.order, self.place = (None, None) if straight else (order, place)
 
-    def batch(self, rows):
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
         """The samples `rows` (B,) of every point, (U, B, D)."""
         return self.by_sample.index_select(0, rows).transpose(0, 1)
 
-    def of_pairs(self, batch):
+    def of_pairs(self, batch: torch.Tensor) -> torch.Tensor:
         """A batch (U, B, D) as each pair reads it, (P, B, D)."""
         repeated = batch.unsqueeze(1).expand(-1, self.shape[1], -1, -1).flatten(0, 1)
         return self._by_pair(repeated)
 
-    def times(self, weights, batch):
+    def times(self, weights: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
         """weights (P, K, D) of each pair times its samples, (P, K, B)."""
         return self._by_pair(self._product(weights, batch.mT))
 
-    def slopes(self, residual, batch):
+    def slopes(self, residual: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
         """residual (P, K, B) of each pair, summed over its samples weighted with them, (P, K, D)."""
         return self._by_pair(self._product(residual, batch))
 

@@ -12,15 +12,17 @@ and shows that of the plain percentiles and of the bias-corrected and accelerate
 less.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import embedding_bag
+from numpy.typing import ArrayLike
 
 from difffeat.base.threads import on_threads
 from difffeat.probing.metrics import check_scores, top_hits
+from difffeat.probing.resampled import map_of_draws
 
 
 class Interval(NamedTuple):
@@ -44,21 +46,21 @@ class Measured:
     draws: np.ndarray
 
     @property
-    def values(self):
+    def values(self) -> np.ndarray:
         """The value, named as those of a grid."""
         return np.asarray(self.value)
 
     @property
-    def interval(self):
+    def interval(self) -> Interval:
         """Its 95 % interval."""
         return percentiles(self.draws)
 
-    def __sub__(self, other):
+    def __sub__(self, other: "Measured") -> "Measured":
         """The difference of two numbers, paired draw by draw."""
         return Measured(self.value - other.value, self.draws - other.draws)
 
 
-def around(value, draws) -> Measured:
+def around(value: float | np.ndarray, draws: np.ndarray) -> Measured:
     """A number whose draws are moved to lie around it: their spread counts, not their bias."""
     return Measured(value, draws + (value - np.nanmean(draws)))
 
@@ -81,7 +83,7 @@ class PairedT(NamedTuple):
     p: float
 
 
-def percentiles(values, level=0.95):
+def percentiles(values: ArrayLike, level: float = 0.95) -> Interval:
     """The central `level` of values (draws, ...) along the first axis, draws that are NaN left out.
 
     Parameters
@@ -102,7 +104,9 @@ def percentiles(values, level=0.95):
     return Interval(float(low), float(high)) if low.ndim == 0 else Interval(low, high)
 
 
-def bootstrap(statistic, n, *, draws=1000, seed=0, level=0.95):
+def bootstrap(
+    statistic: Callable, n: int, *, draws: int = 1000, seed: int = 0, level: float = 0.95
+) -> Interval:
     """Percentile interval of any statistic of n images.
 
     Parameters
@@ -127,7 +131,7 @@ def bootstrap(statistic, n, *, draws=1000, seed=0, level=0.95):
     return percentiles([statistic(generator.integers(n, size=n)) for _ in range(draws)], level)
 
 
-def map_draws(labels, scores, *, draws=1000, seed=0):
+def map_draws(labels: ArrayLike, scores: ArrayLike, *, draws: int = 1000, seed: int = 0) -> np.ndarray:
     """mAP in each of many resamples of the images, for a whole grid at once.
 
     The same images are drawn for every grid point, so the values of one draw may be subtracted, or compared
@@ -157,11 +161,13 @@ def map_draws(labels, scores, *, draws=1000, seed=0):
         raise ValueError(f"no class has a positive among the {len(labels)} images: there is nothing to rank")
     counts = _multiplicities(len(labels), draws, seed)
     flat = scores.reshape(-1, *labels.shape)
-    values = on_threads(lambda point: _map_of_draws(labels, point, counts), flat)
+    values = on_threads(lambda point: map_of_draws(labels, point, counts), flat)
     return np.stack(values, axis=1).reshape(draws, *scores.shape[:-2])
 
 
-def accuracy_draws(labels, scores, *, k=1, draws=1000, seed=0):
+def accuracy_draws(
+    labels: ArrayLike, scores: ArrayLike, *, k: int = 1, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
     """Top-k accuracy in each of many resamples of the images, those of `map_draws`.
 
     Parameters
@@ -181,7 +187,9 @@ def accuracy_draws(labels, scores, *, k=1, draws=1000, seed=0):
     return np.moveaxis(hits @ counts / len(labels), -1, 0)
 
 
-def bootstrap_map(labels, scores, *, draws=1000, seed=0, level=0.95):
+def bootstrap_map(
+    labels: ArrayLike, scores: ArrayLike, *, draws: int = 1000, seed: int = 0, level: float = 0.95
+) -> Interval:
     """Percentile interval of mAP over images: `bootstrap` of the mAP, tens of times faster.
 
     Parameters
@@ -198,7 +206,7 @@ def bootstrap_map(labels, scores, *, draws=1000, seed=0, level=0.95):
     return percentiles(map_draws(labels, scores, draws=draws, seed=seed), level)
 
 
-def over_seeds(values, *, seed=0):
+def over_seeds(values: ArrayLike, *, seed: int = 0) -> np.ndarray:
     """Average draws over seeds, resampling the seeds too: each draw takes S of them with replacement.
 
     Resampling S seeds shrinks their spread by sqrt(1 - 1 / S), which at two seeds would hide a third of it;
@@ -226,7 +234,15 @@ def over_seeds(values, *, seed=0):
     return centre + from_seeds * (seeds / (seeds - 1)) ** 0.5
 
 
-def paired_bootstrap(labels, scores_a, scores_b, *, draws=1000, seed=0, level=0.95):
+def paired_bootstrap(
+    labels: ArrayLike,
+    scores_a: ArrayLike,
+    scores_b: ArrayLike,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
     """Percentile interval of mAP(a) - mAP(b), both on the same resampled images.
 
     Parameters
@@ -246,7 +262,7 @@ def paired_bootstrap(labels, scores_a, scores_b, *, draws=1000, seed=0, level=0.
     return percentiles(np.moveaxis(difference, -1, 0), level)
 
 
-def paired_t(a, b, *, level=0.95):
+def paired_t(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> PairedT:
     """Paired t test of two conditions measured under the same seeds.
 
     Parameters
@@ -275,7 +291,7 @@ def paired_t(a, b, *, level=0.95):
     return PairedT(mean, float(low), float(high), float(test.statistic), float(test.pvalue))
 
 
-def mean_std(values):
+def mean_std(values: ArrayLike) -> MeanStd:
     """Mean and sample standard deviation (n - 1 in the denominator) over seeds, the first axis.
 
     Parameters
@@ -310,38 +326,3 @@ def _multiplicities(n, draws, seed):
         # The very indices that `bootstrap` draws, so that both give the same interval.
         counts[:, draw] = np.bincount(generator.integers(n, size=n), minlength=n)
     return torch.from_numpy(counts)
-
-
-def _map_of_draws(labels, scores, counts):
-    """mAP of scores (N, K) in every draw, ndarray (draws,)."""
-    order = np.argsort(-scores, axis=0)
-    classes = np.flatnonzero(labels.any(axis=0))
-    values = torch.stack(
-        [_ap_of_draws(labels[order[:, k], k], scores[order[:, k], k], order[:, k], counts) for k in classes]
-    )
-    return values.double().nanmean(dim=0).numpy()
-
-
-def _ap_of_draws(labels, scores, order, counts):
-    """Average precision of one class in every draw, Tensor (draws,); labels and scores are ranked by `order`.
-
-    A resample changes how often an image counts, never the ranking, so one sort serves all draws. A positive
-    that is drawn c times has the precision (H - c + 1) / (T - c + 1), where H and T count the positives and
-    all images ranked at or above it; AP is the mean of that over the positives. Only at their thresholds does
-    precision enter, so all images between two of them are added up in one go.
-    """
-    positives = np.flatnonzero(labels)
-    last_of_tie = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
-    last = last_of_tie[np.searchsorted(last_of_tie, positives)]
-    threshold, first, at = np.unique(last, return_index=True, return_inverse=True)
-    images = _sum_segments(counts, order[: threshold[-1] + 1], np.append(0, threshold[:-1] + 1)).cumsum(dim=0)
-    hits = _sum_segments(counts, order[positives], first).cumsum(dim=0)  # (thresholds, draws)
-    copies = counts[order[positives]]  # (positives, draws)
-    others = copies - 1  # of an image that is not drawn -1; its copies weigh nothing
-    precision = (hits[at] - others) / (images[at] - others)
-    return (copies * precision).sum(dim=0) / hits[-1]  # NaN where a draw has no positive
-
-
-def _sum_segments(counts, rows, starts):
-    """Sums of counts[rows] over the segments that begin at `starts`, Tensor (segments, draws)."""
-    return embedding_bag(torch.from_numpy(rows), counts, torch.from_numpy(starts), mode="sum")

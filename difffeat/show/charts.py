@@ -1,8 +1,11 @@
 """Figures that are no grids: choices side by side, amounts by category, label frequencies, loss curves."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from difffeat.base.format import show
 from difffeat.show.figure import (
@@ -23,7 +26,14 @@ from difffeat.show.figure import (
 
 
 @styled
-def dots(values, *, floors=(), metric="mAP", unit="percent", legend=None) -> Figure:
+def dots(
+    values: Mapping,
+    *,
+    floors: Sequence = (),
+    metric: str = "mAP",
+    unit: str = "percent",
+    legend: str | None = None,
+) -> Figure:
     """Values side by side, each a dot with its interval; the axis need not start at zero, so no bars.
 
     Parameters
@@ -93,7 +103,9 @@ class _Row:
 
 
 @styled
-def bars(categories, series, *, metric="share", unit="percent") -> Figure:
+def bars(
+    categories: Iterable, series: Mapping[str, ArrayLike], *, metric: str = "share", unit: str = "percent"
+) -> Figure:
     """Amounts by category, one bar for each series, from zero.
 
     Parameters
@@ -128,7 +140,7 @@ def bars(categories, series, *, metric="share", unit="percent") -> Figure:
 
 
 @styled
-def label_frequency(labels, names, *, rare=0.01) -> Figure:
+def label_frequency(labels: ArrayLike, names: Sequence[str], *, rare: float = 0.01) -> Figure:
     """How often each label occurs, the rare ones set apart.
 
     Parameters
@@ -165,7 +177,14 @@ def label_frequency(labels, names, *, rare=0.01) -> Figure:
 
 
 @styled
-def losses(series, *, x=None, x_label="epoch", metric="training loss", logarithmic=False) -> Figure:
+def losses(
+    series: Mapping[str, ArrayLike],
+    *,
+    x: dict | ArrayLike | None = None,
+    x_label: str = "epoch",
+    metric: str = "training loss",
+    logarithmic: bool = False,
+) -> Figure:
     """Loss curves.
 
     Parameters

@@ -2,15 +2,20 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from itertools import product
 
 import matplotlib
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from difffeat.base.format import SCALE, decimals, show, show_interval
@@ -58,10 +63,10 @@ class Figure:
     table : Table of the values
     """
 
-    def __init__(self, png, alt, table):
+    def __init__(self, png: bytes, alt: str, table: Table) -> None:
         self.png, self.alt, self.table = png, alt, table
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.alt
 
     def _repr_html_(self):
@@ -78,21 +83,21 @@ class Figure:
 styled = matplotlib.rc_context(STYLE)  # decorates what draws: the style is ours whatever the reader has set
 
 
-def canvas(height, mosaic=None, **layout):
+def canvas(height: float, mosaic: Sequence | None = None, **layout: object) -> tuple:
     """A white page of the one width, and its axes (a dict of them for a mosaic)."""
     page = Canvas(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(page)
     return page, page.subplot_mosaic(mosaic, **layout) if mosaic else page.subplots()
 
 
-def finished(page, alt, frame):
+def finished(page: Canvas, alt: str, frame: pd.DataFrame) -> Figure:
     """The drawn page as a `Figure`; the same drawing gives the same bytes."""
     drawn = io.BytesIO()
     page.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
     return Figure(small(Image.open(drawn).convert("RGB")), alt, Table(frame))
 
 
-def small(image):
+def small(image: Image.Image) -> bytes:
     """PNG with a palette of its own 256 colours: a third of the bytes, and no difference to see."""
     packed = io.BytesIO()
     palette = image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
@@ -100,12 +105,12 @@ def small(image):
     return packed.getvalue()
 
 
-def source(png):
+def source(png: bytes) -> str:
     """The image as an address that needs no file."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def ink(colour):
+def ink(colour: Sequence[float]) -> str:
     """Black or white, whichever reads better on this colour."""
     red, green, blue = (
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]
@@ -113,7 +118,7 @@ def ink(colour):
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
 
 
-def value_axis(axis, unit, name=None):
+def value_axis(axis: Axis, unit: str, name: str | None = None) -> None:
     """Ticks written as the values are, and what they are."""
     scale, sign = SCALE.get(unit, 1), "%" if unit == "percent" else ""
     axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -122,7 +127,7 @@ def value_axis(axis, unit, name=None):
         axis.set_label_text(name + (" (points)" if unit == "points" else ""))
 
 
-def floor_lines(axes, floors, unit):
+def floor_lines(axes: Axes, floors: Sequence, unit: str) -> None:
     """Dashed level lines, each with its name where it hides least."""
     drawn = list(axes.lines)
     for floor in floors:
@@ -157,7 +162,7 @@ def _traced(axes, line):
     return zip((fine - low) / (high - low), np.interp(fine, x, y), strict=True)
 
 
-def upright_floors(axes, floors, unit):
+def upright_floors(axes: Axes, floors: Sequence, unit: str) -> None:
     """Dashed upright lines, their names one above the other over the axes."""
     for floor in floors:
         axes.axvline(floor.value, color=GREY, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
@@ -169,19 +174,19 @@ def upright_floors(axes, floors, unit):
         axes.annotate(name, (floor.value, 1), xycoords=top, **style)
 
 
-def floor_words(floors, unit):
+def floor_words(floors: Sequence, unit: str) -> str:
     """The floors as a sentence of the alternative text."""
     words = [f"{floor.name} {show(float(floor.value), unit)}" for floor in floors]
     return f" Floors: {', '.join(words)}." if words else ""
 
 
-def written(value, interval, unit):
+def written(value: float, interval: Sequence[float] | None, unit: str) -> list[str]:
     """[value, interval] as cells of a table."""
     digits = decimals(unit, interval)
     return [show(value, unit, digits), show_interval(interval, unit, digits)]
 
 
-def course(points, values, name, unit):
+def course(points: Sequence, values: ArrayLike, name: str, unit: str) -> str:
     """How values run along an axis, in words: "rises from 12% at t = 0 to 44% at t = 50, then falls ..." """
     measured = np.isfinite(values)
     points, values = np.asarray(points)[measured], np.asarray(values, dtype=float)[measured]

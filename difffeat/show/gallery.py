@@ -1,12 +1,13 @@
 """Pictures with captions, as many in a row as the page has room for."""
 
 import io
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
 from PIL import Image
 
-from difffeat.features.datasets import BrokenImage
+from difffeat.features.datasets import BrokenImage, Split
 from difffeat.show.figure import small, source
 
 SIDE = 224  # pixels of the longer side at most; larger pictures are reduced
@@ -24,10 +25,10 @@ class Gallery:
     notes : list of str, a second line each; empty for none
     """
 
-    def __init__(self, pictures, captions, notes):
+    def __init__(self, pictures: Sequence[bytes], captions: Sequence[str], notes: Sequence[str]) -> None:
         self.pictures, self.captions, self.notes = pictures, captions, notes
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "\n".join(self.captions)
 
     def _repr_html_(self):
@@ -37,7 +38,7 @@ class Gallery:
         return f'<div style="{style}">{"".join(cells)}</div>'
 
 
-def pictures(pictures, captions=None) -> Gallery:
+def pictures(pictures: Iterable, captions: Iterable[str] | None = None) -> Gallery:
     """Pictures, as many in a row as the page has room for.
 
     Parameters
@@ -61,7 +62,7 @@ def pictures(pictures, captions=None) -> Gallery:
     return Gallery([_png(picture) for picture in pictures], captions, [""] * len(pictures))
 
 
-def images(split, count=12) -> Gallery:
+def images(split: Split, count: int = 12) -> Gallery:
     """The first images of a split, each with its caption and its labels; a grey one where one is broken.
 
     Parameters

@@ -6,12 +6,16 @@ its text is its alternative text. Colours can be told apart with any colour visi
 markers or labels.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
 
 from difffeat.base.format import MISSING, show
 from difffeat.probing.scoring import scoring
+from difffeat.probing.search import SearchResult
 from difffeat.probing.stats import percentiles
 from difffeat.show.charts import bars, dots, label_frequency, losses
 from difffeat.show.figure import (
@@ -50,7 +54,7 @@ LINES = 6  # drawn by default, of a grid that has more
 
 
 @styled
-def heatmap(grid, *, metric=None, unit="percent") -> Figure:
+def heatmap(grid: Any, *, metric: str | None = None, unit: str = "percent") -> Figure:
     """A metric over timesteps and blocks, the best cell marked.
 
     Parameters
@@ -93,7 +97,15 @@ def heatmap(grid, *, metric=None, unit="percent") -> Figure:
 
 
 @styled
-def curves(grid, *, over="block", lines=None, floors=(), metric=None, unit="percent") -> Figure:
+def curves(
+    grid: Any,
+    *,
+    over: str = "block",
+    lines: Sequence[int] | None = None,
+    floors: Sequence = (),
+    metric: str | None = None,
+    unit: str = "percent",
+) -> Figure:
     """A grid as lines with 95 % bands, above its floors.
 
     Parameters
@@ -144,7 +156,7 @@ def curves(grid, *, over="block", lines=None, floors=(), metric=None, unit="perc
 
 
 @styled
-def search_path(found, *, metric="mAP", unit="percent") -> Figure:
+def search_path(found: SearchResult, *, metric: str = "mAP", unit: str = "percent") -> Figure:
     """What Algorithm 1 looked at: the grid of each modality, the neighbours of its best point, their pairs.
 
     Parameters

@@ -1,11 +1,13 @@
 """Strips of statuses, one claim under many protocols, and the numbers behind them."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from difffeat.show.table import Table
 
 
-def strips(found):
+def strips(found: Mapping) -> Table:
     """One row a claim, one column a protocol, in each cell the mark of the status.
 
     Parameters
@@ -25,7 +27,7 @@ def strips(found):
     return Table(pd.DataFrame(rows), marks=tuple(choice.label for choice in found))
 
 
-def numbers(found):
+def numbers(found: Mapping) -> Table:
     """The table behind `strips`: the number of each claim with its interval, one row a claim.
 
     Parameters

@@ -1,5 +1,6 @@
 """A table of text that a page shows: HTML that reads in light and dark, and plain text."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import pandas as pd
@@ -24,12 +25,14 @@ class Table:
     marks : names of columns that hold a status and show its mark alone
     """
 
-    def __init__(self, frame: pd.DataFrame, links=None, marks=()):
+    def __init__(
+        self, frame: pd.DataFrame, links: Mapping[tuple, str] | None = None, marks: Sequence[str] = ()
+    ) -> None:
         self.frame = frame
         self.links = links or {}
         self.marks = marks
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "(empty)" if self.frame.empty else self.frame.to_string(index=False)
 
     def _repr_html_(self):

@@ -1,23 +1,27 @@
 """What pages show as tables: paper beside ours, the claims, a mapping, heads, searches."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from difffeat.backbones import weights_folder
 from difffeat.base.format import MISSING, decimals, show, show_difference, show_interval
 from difffeat.evidence.claims import find, published
 from difffeat.evidence.numbers import result
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
-from difffeat.evidence.results import Result, comparable, read_all
+from difffeat.evidence.results import Page, Result, comparable, read_all
+from difffeat.probing.search import SearchResult
 from difffeat.show.table import Table
 
 NAMES = {"coco": "MS-COCO", "vg500": "VG500", "ag_news": "AG News"}  # data sets as the paper writes them
 COLUMNS = ["claim", "status", "paper", "ours", "interval", "contradicted by", "metric", "source", "dataset"]
 
 
-def compare(page) -> Table:
+def compare(page: Page) -> Table:
     """The paper beside ours: a row for every claim of a page, and for every number that the paper has too.
 
     Parameters
@@ -33,7 +37,7 @@ def compare(page) -> Table:
     return Table(pd.DataFrame(rows, columns=COLUMNS))
 
 
-def claims(folder) -> Table:
+def claims(folder: Path | str) -> Table:
     """The claims page: every claim of the paper, from the results files of a profile alone.
 
     Parameters
@@ -61,7 +65,7 @@ def claims(folder) -> Table:
     return Table(pd.DataFrame(rows, columns=columns), links)
 
 
-def counts(claims_table) -> list[Result]:
+def counts(claims_table: Table) -> list[Result]:
     """How many claims have each status, as claims_reproduced, _differ, _inconclusive and _not_run.
 
     Parameters
@@ -126,7 +130,7 @@ def _not_run(claim):
     }
 
 
-def heads(found, others, labels):
+def heads(found: Mapping, others: Mapping[str, Sequence], labels: ArrayLike) -> Table:
     """What fusion heads reach beside what they are to beat, as a table: a row each, two columns for each
     input.
 
@@ -168,13 +172,13 @@ def _columns(inputs, numbers):
     return {f"mAP, {kind}": text for kind, text in zip(inputs, texts, strict=True)}
 
 
-def constant_loss(labels):
+def constant_loss(labels: ArrayLike) -> float:
     """Binary cross-entropy of guessing each label's frequency: what a head has to get below."""
     share = np.clip(np.asarray(labels, dtype=float).mean(axis=0), 1e-12, 1 - 1e-12)
     return float(-(share * np.log(share) + (1 - share) * np.log1p(-share)).mean())
 
 
-def listing(mapping, *, name="what", value="value"):
+def listing(mapping: Mapping, *, name: str = "what", value: str = "value") -> Table:
     """A mapping as a table of two columns.
 
     Parameters
@@ -189,7 +193,7 @@ def listing(mapping, *, name="what", value="value"):
     return Table(pd.DataFrame(rows, columns=[name, value]))
 
 
-def rows(found):
+def rows(found: Iterable[Mapping]) -> Table:
     """Rows as a table.
 
     Parameters
@@ -199,13 +203,13 @@ def rows(found):
     return Table(pd.DataFrame([{name: str(value) for name, value in row.items()} for row in found]))
 
 
-def card(name):
+def card(name: str) -> Table:
     """The card of a shipped model: how it was trained, flat, as a table."""
     content = json.loads((weights_folder(name) / "card.json").read_text())
     return listing({**content.pop("options"), **content})
 
 
-def searches(found):
+def searches(found: Mapping[str, SearchResult]) -> Table:
     """What several searches found and what they took, as a table.
 
     Parameters

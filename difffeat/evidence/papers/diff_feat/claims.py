@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,11 +40,11 @@ class Claim:
     published: Callable | None = None
     result: str = ""
 
-    def said(self, metric="mAP"):
+    def said(self, metric: str = "mAP") -> str:
         """The claim in words, of this metric."""
         return self.text.format(metric=metric)
 
-    def measured(self, metric="mAP"):
+    def measured(self, metric: str = "mAP") -> str:
         """What sums it up, of this metric."""
         return self.metric.format(metric=metric)
 
@@ -69,7 +70,7 @@ def _best_of(*modalities):
     return lambda number: tuple(numbers(paper.best(number, modality).value) for modality in modalities)
 
 
-def numbers(given):
+def numbers(given: Any) -> Any:
     """What `check` was given: a grid, a (value, draws) pair, or a number without draws."""
     if hasattr(given, "draws"):
         return given

@@ -45,7 +45,7 @@ class Grid(NamedTuple):
     draws: np.ndarray
 
 
-def table(number):
+def table(number: int) -> pd.DataFrame:
     """One table of the paper.
 
     Parameters
@@ -67,7 +67,7 @@ def table(number):
     return pd.DataFrame(read)
 
 
-def grid(number, modality, metric="mAP"):
+def grid(number: int, modality: str, metric: str = "mAP") -> Grid:
     """The printed grid of one modality.
 
     Parameters
@@ -86,7 +86,7 @@ def grid(number, modality, metric="mAP"):
     return Grid(tuple(map(int, values.index)), tuple(map(int, values.columns)), mean, mean[None])
 
 
-def pairs(number, metric="mAP"):
+def pairs(number: int, metric: str = "mAP") -> dict[tuple, float]:
     """The printed fusion results: {((image t, b), (text t, b)): value}, in the order of the table.
 
     Parameters
@@ -100,7 +100,7 @@ def pairs(number, metric="mAP"):
     return {((it, ib), (tt, tb)): value for (it, ib, tt, tb), value in zip(points, rows[metric], strict=True)}
 
 
-def value(number, column, **where):
+def value(number: int, column: str, **where: object) -> Published:
     """One printed number, with its source and its rounding.
 
     Parameters
@@ -137,7 +137,7 @@ def value(number, column, **where):
     return _published(number, column, int(found.argmax()))
 
 
-def best(number, modality, metric="mAP"):
+def best(number: int, modality: str, metric: str = "mAP") -> Published:
     """The highest printed number of one modality; see `value`.
 
     Parameters
@@ -149,7 +149,7 @@ def best(number, modality, metric="mAP"):
     return _published(number, metric, _of_modality(number, modality)[metric].idxmax())
 
 
-def grid_table(dataset):
+def grid_table(dataset: str) -> int:
     """Number of the table that prints the grids of a data set: 6 for VG500, else 5, of MS-COCO-enhanced.
 
     Parameters
@@ -159,7 +159,7 @@ def grid_table(dataset):
     return 6 if dataset == "vg500" else 5
 
 
-def headline(dataset, modality, metric="mAP"):
+def headline(dataset: str, modality: str, metric: str = "mAP") -> Published | None:
     """What the paper's best feature of a modality reaches, to stand beside ours.
 
     Parameters
@@ -180,7 +180,7 @@ def headline(dataset, modality, metric="mAP"):
     return None
 
 
-def noising(metric="mAP"):
+def noising(metric: str = "mAP") -> tuple[dict[str, Published], Published | None]:
     """Table 4, means over the grid of text features with either kind of noise, where it is of this metric.
 
     Parameters
@@ -198,7 +198,7 @@ def noising(metric="mAP"):
     return means, value(4, "t_value", noising="deterministic")
 
 
-def speed(modality):
+def speed(modality: str) -> Published:
     """Samples a second of the paper's extraction on one RTX 4090; it does not say of which data set.
 
     Parameters
