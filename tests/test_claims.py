@@ -37,7 +37,7 @@ def measured(truth, *, noise=0.0, spread=None, seed=0, draws=300):
     return SimpleNamespace(
         timesteps=tuple(range(0, 10 * rows, 10)),
         blocks=tuple(range(columns)),
-        mean=mean,
+        values=mean,
         draws=mean + deviations(draws),
     )
 
@@ -159,7 +159,7 @@ def exact(truth, noise=0.05):
     draws = truth + noise * np.random.default_rng(0).normal(size=(400, *truth.shape))
     rows, columns = truth.shape
     return SimpleNamespace(
-        timesteps=tuple(range(0, 10 * rows, 10)), blocks=tuple(range(columns)), mean=truth, draws=draws
+        timesteps=tuple(range(0, 10 * rows, 10)), blocks=tuple(range(columns)), values=truth, draws=draws
     )
 
 

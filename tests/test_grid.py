@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny
+import torch
 from sklearn.metrics import average_precision_score
 
 from difffeat.features import datasets, extract
 from difffeat.features.recipe import Recipe
-from difffeat.probing import floors, fusion, grid, metrics, probe, stats
+from difffeat.probing import floors, fusion, grid, metrics, probe, resampled, stats
 from difffeat.probing.pairs import Pairs
 
 RECIPE = Recipe(blocks=[0, 1, 2], timesteps=[0, 100])
@@ -336,3 +337,52 @@ def test_a_point_that_was_measured_is_read_by_another_grid_and_the_rest_measured
         np.testing.assert_array_equal(getattr(part, name), getattr(narrow, name))
     grid.measure(splits, model, Recipe(blocks=[0, 2], timesteps=[100]), **how | dict(probing=dict(epochs=3)))
     assert trained == [2]
+
+
+def test_other_metrics_and_labels_are_those_of_the_same_probes(splits, root):
+    model = tiny.dit()
+    measured = grid.measure(splits, model, RECIPE, root=root, seeds=[0, 1], **QUICK)
+    found = {
+        part: extract.features(split, model, replace(RECIPE, seed=1), root=root)
+        for part, split in splits.items()
+    }
+    one = probe.fit_grid(found["train"].read((100, 2))[None], splits["train"].labels, epochs=3)
+    scores = one.scores(found["test"].read((100, 2))[None])[0]
+    expected = metrics.report(splits["test"].labels, scores)
+    assert list(measured.others) == sorted(metrics.DECIDED)
+    for name, other in measured.others.items():
+        assert other.metric == name and other.draws.shape == (20, 2, 3)
+        assert other.test[1, 1, 2] == pytest.approx(expected[name], abs=1e-6)
+        at = other.at(100, 2)
+        assert at.interval.low <= at.value + 0.2 and np.isfinite(at.draws).all()
+    right = (scores >= 0.5) == splits["test"].labels
+    np.testing.assert_allclose(measured.by_label["accuracy"][1, :, 1, 2], right.mean(axis=0), atol=1e-6)
+    average = np.nanmean(measured.by_label["AP"][1, :, 1, 2])
+    assert average == pytest.approx(measured.test[1, 1, 2], abs=1e-6)
+    narrow = grid.narrowed(measured, [0, 2], [100])
+    assert narrow.others["OP"].blocks == (0, 2) and narrow.by_label["F1"].shape[-2:] == (1, 2)
+    cut = measured.others["OP"].draws[:, [1]][:, :, [0, 2]]
+    np.testing.assert_array_equal(narrow.others["OP"].draws, cut)
+
+
+def test_draws_of_decisions_that_repeat_no_image_are_the_plain_metrics(monkeypatch):
+    random = np.random.default_rng(0)
+    labels, predicted = random.random((30, 4)) < 0.4, random.random((2, 30, 4)) < 0.5
+    monkeypatch.setattr(resampled, "multiplicities", lambda n, draws, _: torch.ones(n, draws))
+    draws = resampled.decided_draws(labels, predicted, draws=3)
+    plain = metrics.decided(labels, predicted)
+    for name in metrics.DECIDED:
+        assert draws[name].shape == (3, 2)
+        np.testing.assert_allclose(draws[name], np.broadcast_to(plain[name], (3, 2)), atol=1e-6)
+
+
+def test_draws_of_decisions_are_the_metrics_of_the_images_drawn():
+    random = np.random.default_rng(1)
+    labels, predicted = random.random((30, 4)) < 0.4, random.random((30, 4)) < 0.5
+    draws = resampled.decided_draws(labels, predicted, draws=2, seed=3)
+    generator = np.random.default_rng(3)
+    for draw in range(2):
+        drawn = generator.integers(30, size=30)
+        expected = metrics.decided(labels[drawn], predicted[drawn])
+        for name in metrics.DECIDED:
+            assert draws[name][draw] == pytest.approx(expected[name])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, top_k_accuracy_score
 
-from difffeat.probing import metrics
+from difffeat.probing import label_sets, metrics
 
 
 @pytest.fixture
@@ -140,11 +140,11 @@ def test_top3_predicts_at_most_three_and_none_below_the_threshold():
 def test_exact_match_by_label_set():
     labels = np.array([[1, 0], [1, 0], [1, 0], [1, 1], [0, 0]])
     predictions = np.array([[1, 0], [1, 1], [1, 0], [1, 1], [0, 1]])
-    table = metrics.exact_match_by_label_set(labels, predictions, ["cat", "dog"])
+    table = label_sets.exact_match_by_label_set(labels, predictions, ["cat", "dog"])
     assert table["labels"].tolist() == [("cat",), (), ("cat", "dog")]
     assert table["count"].tolist() == [3, 1, 1]
     assert table["exact_match"].tolist() == pytest.approx([2 / 3, 0, 1])
-    assert metrics.exact_match_by_label_set(labels, labels)["labels"][0] == (0,)
+    assert label_sets.exact_match_by_label_set(labels, labels)["labels"][0] == (0,)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,6 @@ def test_wrong_input_is_named(labels, scores, message):
 
 def test_predictions_must_be_decisions():
     with pytest.raises(ValueError, match="predictions must be 0 or 1, found 0.7"):
-        metrics.exact_match_by_label_set(np.eye(2), np.full((2, 2), 0.7))
+        label_sets.exact_match_by_label_set(np.eye(2), np.full((2, 2), 0.7))
     with pytest.raises(ValueError, match="predictions must have the shape"):
-        metrics.exact_match_by_label_set(np.eye(2), np.ones((1, 2)))
+        label_sets.exact_match_by_label_set(np.eye(2), np.ones((1, 2)))

@@ -23,7 +23,7 @@ def grid(timesteps=(0, 30, 50, 100), blocks=range(1, 9), draws=50):
     t, b = np.meshgrid(np.arange(len(timesteps)), np.arange(len(blocks)), indexing="ij")
     mean = 0.445 - 0.03 * np.abs(t - 2) - 0.02 * np.abs(b - 4)
     noise = np.random.default_rng(0).normal(scale=0.004, size=(draws, *mean.shape))
-    return SimpleNamespace(timesteps=timesteps, blocks=blocks, mean=mean, draws=mean + noise)
+    return SimpleNamespace(timesteps=timesteps, blocks=blocks, values=mean, draws=mean + noise)
 
 
 def replayed():
@@ -95,7 +95,7 @@ def test_alternative_texts_state_the_finding():
     ],
 )
 def test_the_course_of_a_curve_in_words(values, course):
-    column = SimpleNamespace(timesteps=(0, 10, 20), blocks=(8,), mean=np.array(values)[:, None])
+    column = SimpleNamespace(timesteps=(0, 10, 20), blocks=(8,), values=np.array(values)[:, None])
     assert f"Over timesteps, block 8 {course}." in plots.heatmap(column).alt
 
 

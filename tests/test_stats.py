@@ -69,7 +69,7 @@ def test_a_draw_that_repeats_no_image_is_the_plain_map(case, monkeypatch):
     labels, scores = case
     counts = (np.random.default_rng(0).random((len(labels), 8)) < 0.7).astype(np.float32)
     counts[3] = 1
-    monkeypatch.setattr(stats, "_multiplicities", lambda *_: torch.from_numpy(counts))
+    monkeypatch.setattr(stats, "multiplicities", lambda *_: torch.from_numpy(counts))
     expected = [
         metrics.mean_average_precision(labels[rows], scores[:, rows]) for rows in counts.T.astype(bool)
     ]

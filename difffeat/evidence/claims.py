@@ -29,7 +29,7 @@ from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim, numbers
 from difffeat.evidence.papers.diff_feat.tables import Published
 from difffeat.evidence.results import Page, Result, comparable, number_status
 from difffeat.evidence.shapes import TooFewPoints
-from difffeat.probing.scoring import scoring
+from difffeat.probing.scoring import name_of
 
 
 def check(
@@ -71,7 +71,7 @@ def check(
     if claim.test is None:
         raise ValueError(f"{claim.id} is a number, not a trend; record Result({claim.result!r}, ...)")
     arrays = [_checked(claim.id, numbers(given)) for given in measured]
-    by = scoring(getattr(measured[0], "metric", "mAP")).name
+    by = name_of(getattr(measured[0], "metric", "mAP"))
     about = dict(id=claim.id, what=claim.said(by), metric=claim.measured(by), unit=claim.unit)
     printed = published(claim, table)
     if by != "mAP":  # the paper's number is of mAP

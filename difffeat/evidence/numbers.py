@@ -85,4 +85,4 @@ def result(
     interval = number.interval
     if unit == "percent":
         interval = tuple(min(max(end, 0.0), 1.0) for end in interval)
-    return Result(name, number.value, interval, what, scoring.scoring(metric).name, unit, **about)
+    return Result(name, number.value, interval, what, scoring.name_of(metric), unit, **about)

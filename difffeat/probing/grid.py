@@ -8,7 +8,7 @@ numbers are read on test.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from difffeat.base.remember import each_remembered
 from difffeat.features import cache, extract, layout
 from difffeat.features.points import Point
 from difffeat.features.recipe import location
-from difffeat.probing import probe, scoring, stats
+from difffeat.probing import metrics, probe, scoring, stats
 
 if TYPE_CHECKING:
     from difffeat.backbones.base import Backbone
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MADE_BY = ("grid", "probe", "scoring", "metrics", "resampled", "stats")  # the modules that make a grid
 CODE = tuple(f"probing/{name}.py" for name in MADE_BY)
+ARRAYS = ("val", "test", "draws", "val_draws")
 RESAMPLING = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images
 
 
@@ -43,6 +44,8 @@ class Grid:
     val_draws : array of shape (R, T, B), the same on val: what a point is chosen by, in each draw
     metric : str, a name in `scoring.SCORINGS`
     features : tuple of dicts of part to cache.Features, one for each noise seed
+    others : dict of other metrics to a Grid of each, of the same probes: the paper's CP, CR, ... beside mAP
+    by_label : dict of "AP", "F1" and "accuracy" on test to arrays of shape (S, K, T, B)
     """
 
     timesteps: tuple
@@ -53,6 +56,8 @@ class Grid:
     val_draws: np.ndarray
     features: tuple = ()
     metric: str = "mAP"
+    others: Mapping[str, Grid] = field(default_factory=dict)
+    by_label: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def values(self) -> np.ndarray:
@@ -227,50 +232,77 @@ def _measured(splits, parts, how_judged, kept):
     found = each_remembered(kept, [shared | {"point": point} for point in points], CODE, probed)
     held = {name: np.stack([one[name] for one in found], axis=-1) for name in found[0]}  # (P,) or (R, P)
     held = {name: values.reshape(-1, *map(len, shape)) for name, values in held.items()}
-    return Grid(*shape, **held, features=(parts,), metric=how_judged[0])
+    return _assembled(shape, held, how_judged[0], features=(parts,))
+
+
+def _assembled(shape, held, metric, **more):
+    """A Grid of arrays by name: "val", "OP/val", "label/AP"."""
+    names = sorted({name.split("/")[0] for name in held if "/" in name} - {"label"})
+    of = {name: {array: held[f"{name}/{array}"] for array in ARRAYS} for name in names}
+    return Grid(
+        *shape,
+        **{array: held[array] for array in ARRAYS},
+        metric=metric,
+        others={name: Grid(*shape, **arrays, metric=name) for name, arrays in of.items()},
+        by_label={name.split("/")[1]: held[name][None] for name in held if name.startswith("label/")},
+        **more,
+    )
 
 
 def _probed(read, parts, points, metric, resamples, probing, train):
-    """Values and draws of each of some points on one noise seed, dicts by name, as `Grid` has them."""
+    """What is measured at each of some points on one noise seed, dicts by name as `_assembled` takes them."""
     by, found = scoring.scoring(metric), parts["train"]
     features, labels = _rows(found, points, train), read["train"].labels[:train]
     probes = probe.fit_grid(features, labels, loss=by.loss, progress=True, **probing)
-    values, draws = {}, {}
-    for part in ("val", "test"):
+    held = {}
+    for part, prefix in (("val", "val_"), ("test", "")):
         judged = read[part].judged(probes.scores(_rows(parts[part], points)))  # (P, N, K)
-        values[part] = by.value(*judged)  # (P,)
-        draws[part] = by.draws(*judged, draws=resamples, seed=RESAMPLING[part])  # (R, P)
-    return [
-        {
-            "val": values["val"][place],
-            "test": values["test"][place],
-            "draws": draws["test"][:, place],
-            "val_draws": draws["val"][:, place],
-        }
-        for place in range(len(points))
-    ]
+        how = dict(draws=resamples, seed=RESAMPLING[part])
+        held |= {part: by.value(*judged), f"{prefix}draws": by.draws(*judged, **how).T}  # (P,), (P, R)
+        held |= {f"{name}/{part}": values for name, values in by.others(*judged).items()}
+        others = by.other_draws(*judged, **how)
+        held |= {f"{name}/{prefix}draws": draws.T for name, draws in others.items()}
+    told = metrics.by_label(*judged, by.predicted(judged[1]))
+    held |= {f"label/{name}": values for name, values in told.items()}  # (P, K), of test
+    return [{name: values[place] for name, values in held.items()} for place in range(len(points))]
 
 
 def narrowed(grid: Grid, blocks: Sequence[int], timesteps: Sequence[int]) -> Grid:
     """The same grid at some of its points, as it would have been measured."""
     rows = [grid.timesteps.index(timestep) for timestep in sorted(timesteps)]
     columns = [grid.blocks.index(block) for block in sorted(blocks)]
-    cut = {
-        name: getattr(grid, name)[:, rows][:, :, columns] for name in ("val", "test", "draws", "val_draws")
-    }
-    return replace(grid, blocks=tuple(sorted(blocks)), timesteps=tuple(sorted(timesteps)), **cut)
+    cut = _changed([grid], lambda arrays: arrays[0][..., rows, :][..., columns])
+    return _placed(cut, timesteps, blocks)
+
+
+def _placed(grid, timesteps, blocks):
+    """The grid, and that of every other metric, at these points."""
+    others = {name: _placed(other, timesteps, blocks) for name, other in grid.others.items()}
+    return replace(grid, timesteps=tuple(sorted(timesteps)), blocks=tuple(sorted(blocks)), others=others)
 
 
 def over_seeds(grids: Sequence[Grid]) -> Grid:
     """Grids of one noise seed each as one, whose draws resample the seeds too."""
-    first = grids[0]
-    joined = {name: np.concatenate([getattr(grid, name) for grid in grids]) for name in ("val", "test")}
-    joined |= {
-        name: stats.over_seeds(np.stack([getattr(grid, name) for grid in grids], axis=1))
-        for name in ("draws", "val_draws")
+
+    def resampled(draws):
+        return stats.over_seeds(np.stack(draws, axis=1))
+
+    return _changed(grids, np.concatenate, resampled)
+
+
+def _changed(grids, join, join_draws=None):
+    """Several grids as one: `join` takes their values and `join_draws` their draws, of every metric."""
+    first, joins = grids[0], {"val": join, "test": join}
+    joined = {
+        name: joins.get(name, join_draws or join)([getattr(grid, name) for grid in grids]) for name in ARRAYS
     }
-    features = tuple(parts for grid in grids for parts in grid.features)
-    return Grid(first.timesteps, first.blocks, **joined, features=features, metric=first.metric)
+    return replace(
+        first,
+        **joined,
+        features=tuple(parts for grid in grids for parts in grid.features),
+        others={name: _changed([g.others[name] for g in grids], join, join_draws) for name in first.others},
+        by_label={name: join([grid.by_label[name] for grid in grids]) for name in first.by_label},
+    )
 
 
 def _rows(found, points, samples=None):
@@ -296,30 +328,5 @@ def conditioned(splits: Mapping[str, Split], backbone: Backbone, recipe: Recipe,
     timesteps, blocks = sorted(recipe.timesteps), sorted(recipe.blocks)
     clean = replace(recipe, timesteps=[0], noising="mean")
     told = [measure(splits, backbone, replace(clean, condition=timestep), **how) for timestep in timesteps]
-    joined = {
-        name: np.concatenate([getattr(grid, name) for grid in told], axis=1)
-        for name in ("val", "test", "draws", "val_draws")
-    }
-    found = tuple(parts for grid in told for parts in grid.features)
-    return Grid(tuple(timesteps), tuple(blocks), **joined, features=found, metric=told[0].metric)
-
-
-def side_by_side(images: Grid, texts: Grid, pair: tuple[tuple, tuple]) -> dict[str, np.ndarray]:
-    """Both features of a pair of points in one: {part: (N, Di + Dt)}, of the first noise seed.
-
-    Parameters
-    ----------
-    images, texts : Grid of the same samples
-    pair : ((timestep, block), (timestep, block))
-    """
-    image, text = pair
-    return {
-        part: np.concatenate(
-            [
-                images.features[0][part].read(image),
-                texts.features[0][part].read(text),
-            ],
-            axis=1,
-        )
-        for part in images.features[0]
-    }
+    joined = _changed(told, lambda arrays: np.concatenate(arrays, axis=-2))
+    return _placed(joined, timesteps, blocks)

@@ -7,11 +7,10 @@ A class without positives has no recall and no average precision: it is left out
 and listed. A class that is never predicted has precision 0, as in the field's code.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
+
+DECIDED = ("CP", "CR", "CF1_macro", "CF1_harmonic", "OP", "OR", "OF1")  # metrics of yes and no; see `report`
 
 
 def check_labels(labels: ArrayLike, name: str = "labels") -> np.ndarray:
@@ -199,7 +198,7 @@ def report(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) 
     harmonic mean is 56.20); ML-GCN, ASL and Query2Label print the harmonic one under the same name.
     """
     labels, probabilities = check_scores(labels, probabilities, "probabilities")
-    counted = _decisions(labels, probabilities >= threshold)
+    counted = decided(labels, probabilities >= threshold)
     return {"mAP": mean_average_precision(labels, probabilities), **counted}
 
 
@@ -226,47 +225,7 @@ def report_top3(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 
     highest = np.argsort(-probabilities, axis=-1, kind="stable")[..., :3]
     predicted = np.zeros(probabilities.shape, dtype=bool)
     np.put_along_axis(predicted, highest, True, axis=-1)
-    return _decisions(labels, predicted & (probabilities >= threshold))
-
-
-def exact_match_by_label_set(
-    labels: ArrayLike, predictions: ArrayLike, names: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """How often a label set is predicted exactly, for every set that occurs, most frequent first.
-
-    Parameters
-    ----------
-    labels : array of shape (N, K), 0 or 1
-    predictions : array of shape (N, K), 0 or 1
-    names : sequence of K strings, optional; the labels are numbered without it
-
-    Returns
-    -------
-    DataFrame
-        One row per label set: labels (tuple), count (samples with exactly these labels) and exact_match (the
-        fraction of them whose prediction is exactly this set). Sets of equal count are ordered by labels.
-
-    Source
-    ------
-    Diff-Feat, Figure 5b.
-    """
-    labels, predictions = check_labels(labels), check_labels(predictions, "predictions")
-    if predictions.shape != labels.shape:
-        raise ValueError(
-            f"predictions must have the shape of labels, {labels.shape}, got {predictions.shape}"
-        )
-    names = range(labels.shape[1]) if names is None else names
-    exact = (labels == predictions).all(axis=1)
-    sets, member = np.unique(labels, axis=0, return_inverse=True)
-    count = np.bincount(member.ravel())
-    table = pd.DataFrame(
-        {
-            "labels": [tuple(name for name, on in zip(names, row, strict=True) if on) for row in sets],
-            "count": count,
-            "exact_match": np.bincount(member.ravel(), weights=exact) / count,
-        }
-    )
-    return table.sort_values(["count", "labels"], ascending=[False, True], ignore_index=True)
+    return decided(labels, predicted & (probabilities >= threshold))
 
 
 def _positives(labels):
@@ -277,16 +236,44 @@ def _positives(labels):
     return positives
 
 
-def _decisions(labels, predicted):
-    """Per-class and overall precision, recall and F1 of boolean predictions (..., N, K)."""
+def decided(labels: np.ndarray, predicted: np.ndarray) -> dict:
+    """Per-class and overall precision, recall and F1 of predictions.
+
+    Parameters
+    ----------
+    labels : bool array of shape (N, K)
+    predicted : bool array of shape (..., N, K)
+
+    Returns
+    -------
+    dict
+        As `report` without mAP, which does not depend on decisions.
+    """
     has = _positives(labels)
     correct = (labels & predicted).sum(axis=-2)  # (..., K)
-    claimed, true = predicted.sum(axis=-2), labels.sum(axis=0)
-    precision, recall = _ratio(correct, claimed), _ratio(correct, true)
-    f1 = _ratio(2 * correct, claimed + true)
-    cp, cr, cf1 = (values[..., has].mean(axis=-1) for values in (precision, recall, f1))
-    correct, claimed, true = correct.sum(axis=-1), claimed.sum(axis=-1), true.sum()
-    values = {
+    values = rates(correct, predicted.sum(axis=-2), labels.sum(axis=0))
+    values = {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
+    return {**values, "classes_without_positives": np.flatnonzero(~has).tolist()}
+
+
+def rates(correct: np.ndarray, claimed: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
+    """Per-class and overall precision, recall and F1 from counts.
+
+    Parameters
+    ----------
+    correct, claimed, true : arrays of shape (..., K), samples that have a label and are said to have it, that
+        are said to have it, that have it; a class that no sample has is left out of the means over classes
+
+    Returns
+    -------
+    dict of each name in `DECIDED` to an array of shape (...)
+    """
+    correct, claimed, true = np.broadcast_arrays(correct, claimed, true)
+    has = true > 0
+    of_classes = _ratio(correct, claimed), _ratio(correct, true), _ratio(2 * correct, claimed + true)
+    cp, cr, cf1 = (_ratio((values * has).sum(axis=-1), has.sum(axis=-1)) for values in of_classes)
+    correct, claimed, true = correct.sum(axis=-1), claimed.sum(axis=-1), true.sum(axis=-1)
+    return {
         "CP": cp,
         "CR": cr,
         "CF1_macro": cf1,
@@ -295,8 +282,30 @@ def _decisions(labels, predicted):
         "OR": _ratio(correct, true),
         "OF1": _ratio(2 * correct, claimed + true),
     }
-    values = {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
-    return {**values, "classes_without_positives": np.flatnonzero(~has).tolist()}
+
+
+def by_label(labels: ArrayLike, scores: ArrayLike, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    """How well each label does.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1
+    scores : array of shape (..., N, K)
+    predicted : bool array of shape (..., N, K), what is said of each label
+
+    Returns
+    -------
+    dict of "AP", "F1" and "accuracy" to arrays of shape (..., K)
+        AP is NaN for a label without positives; accuracy is the share of samples of which the right thing is
+        said, as in the paper's Figure 7.
+    """
+    labels = check_labels(labels)
+    correct, claimed = (labels & predicted).sum(axis=-2), predicted.sum(axis=-2)
+    return {
+        "AP": average_precision(labels, scores),
+        "F1": _ratio(2 * correct, claimed + labels.sum(axis=0)),
+        "accuracy": (labels == predicted).mean(axis=-2),
+    }
 
 
 def _ratio(part, whole):

@@ -14,7 +14,7 @@ from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
 from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
-from difffeat.probing.grid import RESAMPLING
+from difffeat.probing.grid import RESAMPLING, Grid
 
 CODE = (*grid.CODE, "probing/pairs.py", "probing/fusion.py")  # what makes the numbers of a pair
 
@@ -218,3 +218,24 @@ def _over_seeds(val, test, draws, val_draws, losses):
 def _points(pair):
     """A pair of points, from whatever pairs (timestep, block) are given."""
     return tuple(map(Point.of, pair))
+
+
+def side_by_side(images: Grid, texts: Grid, pair: tuple[tuple, tuple]) -> dict[str, np.ndarray]:
+    """Both features of a pair of points in one: {part: (N, Di + Dt)}, of the first noise seed.
+
+    Parameters
+    ----------
+    images, texts : Grid of the same samples
+    pair : ((timestep, block), (timestep, block))
+    """
+    image, text = pair
+    return {
+        part: np.concatenate(
+            [
+                images.features[0][part].read(image),
+                texts.features[0][part].read(text),
+            ],
+            axis=1,
+        )
+        for part in images.features[0]
+    }

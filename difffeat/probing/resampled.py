@@ -1,4 +1,4 @@
-"""Average precision in many resamples of the images at once: one sort of the scores serves all draws.
+"""Metrics in many resamples of the images at once: one sort of the scores serves all draws.
 
 N images, K labels.
 """
@@ -6,6 +6,50 @@ N images, K labels.
 import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
+
+from difffeat.probing.metrics import DECIDED, rates
+
+
+def check_resampling(n: int, draws: int) -> None:
+    """A clear error where there is nothing to draw."""
+    if n < 1 or draws < 1:
+        raise ValueError(f"a bootstrap needs at least 1 image and 1 draw, got n = {n} and draws = {draws}")
+
+
+def multiplicities(n: int, draws: int, seed: int) -> torch.Tensor:
+    """How often each image is in each draw, float32 Tensor (n, draws). Counts are exact in float32."""
+    generator = np.random.default_rng(seed)
+    counts = np.empty((n, draws), dtype=np.float32)
+    for draw in range(draws):
+        # The very indices that `bootstrap` draws, so that both give the same interval.
+        counts[:, draw] = np.bincount(generator.integers(n, size=n), minlength=n)
+    return torch.from_numpy(counts)
+
+
+def decided_draws(
+    labels: np.ndarray, predicted: np.ndarray, *, draws: int = 1000, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """The metrics of yes and no in each of many resamples of the images, those of `stats.map_draws`.
+
+    Parameters
+    ----------
+    labels : bool array of shape (N, K)
+    predicted : bool array of shape (..., N, K)
+    draws, seed : as in `map_draws`
+
+    Returns
+    -------
+    dict of each name in `metrics.DECIDED` to an ndarray of shape (draws, ...)
+    """
+    check_resampling(len(labels), draws)
+    counts = multiplicities(len(labels), draws, seed).numpy().T  # (R, N)
+    true = counts @ labels.astype(counts.dtype)  # (R, K)
+    found = []
+    for point in predicted.reshape(-1, *labels.shape):
+        correct, claimed = (counts @ said.astype(counts.dtype) for said in (labels & point, point))
+        found.append(rates(correct, claimed, true))
+    shape = (draws, *predicted.shape[:-2])
+    return {name: np.stack([one[name] for one in found], axis=1).reshape(shape) for name in DECIDED}
 
 
 def map_of_draws(labels: np.ndarray, scores: np.ndarray, counts: torch.Tensor) -> np.ndarray:

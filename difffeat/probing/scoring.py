@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from difffeat.probing import metrics, stats
+from difffeat.probing import metrics, resampled, stats
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,54 @@ class Scoring:
     loss : "bce" or "ce", see `probe.fit_grid`
     value : callable of labels and scores; returns (...), fractions
     draws : callable of labels, scores and `draws`, the number of resamples; returns (R, ...)
+    predicted : callable of scores, returns what is said of every label, bool (..., N, K)
+    others, other_draws : as value and draws, dicts by name of what else these probes are judged by
     """
 
     name: str
     loss: str
     value: Callable
     draws: Callable
+    predicted: Callable
+    others: Callable
+    other_draws: Callable
+
+
+def _likely(scores):
+    return scores >= 0.5
+
+
+def _likeliest(scores):
+    return scores == scores.max(axis=-1, keepdims=True)
+
+
+def _decided(labels, scores):
+    found = metrics.decided(metrics.check_labels(labels), _likely(scores))
+    return {name: found[name] for name in metrics.DECIDED}
+
+
+def _decided_draws(labels, scores, **how):
+    return resampled.decided_draws(metrics.check_labels(labels), _likely(scores), **how)
 
 
 def _accuracy(k):
-    value, draws = partial(metrics.top_accuracy, k=k), partial(stats.accuracy_draws, k=k)
-    return Scoring(f"top-{k} accuracy", "ce", value, draws)
+    """Top-k accuracy, and the other of the two that the paper shows."""
+    other = 6 - k
+    return Scoring(
+        f"top-{k} accuracy",
+        "ce",
+        partial(metrics.top_accuracy, k=k),
+        partial(stats.accuracy_draws, k=k),
+        _likeliest,
+        lambda *judged: {f"top-{other}": metrics.top_accuracy(*judged, k=other)},
+        lambda *judged, **how: {f"top-{other}": stats.accuracy_draws(*judged, k=other, **how)},
+    )
 
 
 SCORINGS = {
-    "mAP": Scoring("mAP", "bce", metrics.mean_average_precision, stats.map_draws),
+    "mAP": Scoring(
+        "mAP", "bce", metrics.mean_average_precision, stats.map_draws, _likely, _decided, _decided_draws
+    ),
     "top-1": _accuracy(1),
     "top-5": _accuracy(5),
 }
@@ -51,3 +84,8 @@ def scoring(name: str) -> Scoring:
     if name not in SCORINGS:
         raise ValueError(f"unknown metric {name!r}; there are {', '.join(SCORINGS)}")
     return SCORINGS[name]
+
+
+def name_of(metric: str) -> str:
+    """A metric as tables and figures print it."""
+    return SCORINGS[metric].name if metric in SCORINGS else metric

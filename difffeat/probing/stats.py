@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from difffeat.base.threads import on_threads
 from difffeat.probing.metrics import check_scores, top_hits
-from difffeat.probing.resampled import map_of_draws
+from difffeat.probing.resampled import check_resampling, map_of_draws, multiplicities
 
 
 class Interval(NamedTuple):
@@ -126,7 +125,7 @@ def bootstrap(
     >>> hits = np.array([1.0, 1.0, 0.0, 1.0])
     >>> interval = bootstrap(lambda images: hits[images].mean(), len(hits))
     """
-    _check_resampling(n, draws)
+    check_resampling(n, draws)
     generator = np.random.default_rng(seed)
     return percentiles([statistic(generator.integers(n, size=n)) for _ in range(draws)], level)
 
@@ -156,10 +155,10 @@ def map_draws(labels: ArrayLike, scores: ArrayLike, *, draws: int = 1000, seed: 
         If the shapes disagree, labels are not 0 or 1, a score is not finite, or draws is not positive.
     """
     labels, scores = check_scores(labels, scores)
-    _check_resampling(len(labels), draws)
+    check_resampling(len(labels), draws)
     if not labels.any():
         raise ValueError(f"no class has a positive among the {len(labels)} images: there is nothing to rank")
-    counts = _multiplicities(len(labels), draws, seed)
+    counts = multiplicities(len(labels), draws, seed)
     flat = scores.reshape(-1, *labels.shape)
     values = on_threads(lambda point: map_of_draws(labels, point, counts), flat)
     return np.stack(values, axis=1).reshape(draws, *scores.shape[:-2])
@@ -182,8 +181,8 @@ def accuracy_draws(
     ndarray of float64, shape (draws, ...)
     """
     hits = top_hits(labels, scores, k)  # (..., N)
-    _check_resampling(len(labels), draws)
-    counts = _multiplicities(len(labels), draws, seed).double().numpy()  # (N, draws)
+    check_resampling(len(labels), draws)
+    counts = multiplicities(len(labels), draws, seed).double().numpy()  # (N, draws)
     return np.moveaxis(hits @ counts / len(labels), -1, 0)
 
 
@@ -311,18 +310,3 @@ def mean_std(values: ArrayLike) -> MeanStd:
     return (
         MeanStd(float(mean), float(std), len(values)) if mean.ndim == 0 else MeanStd(mean, std, len(values))
     )
-
-
-def _check_resampling(n, draws):
-    if n < 1 or draws < 1:
-        raise ValueError(f"a bootstrap needs at least 1 image and 1 draw, got n = {n} and draws = {draws}")
-
-
-def _multiplicities(n, draws, seed):
-    """How often each image is in each draw, float32 Tensor (n, draws). Counts are exact in float32."""
-    generator = np.random.default_rng(seed)
-    counts = np.empty((n, draws), dtype=np.float32)
-    for draw in range(draws):
-        # The very indices that `bootstrap` draws, so that both give the same interval.
-        counts[:, draw] = np.bincount(generator.integers(n, size=n), minlength=n)
-    return torch.from_numpy(counts)

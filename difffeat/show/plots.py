@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from difffeat.base.format import MISSING, show
-from difffeat.probing.scoring import scoring
+from difffeat.probing.scoring import name_of
 from difffeat.probing.search import SearchResult
 from difffeat.probing.stats import percentiles
 from difffeat.show.charts import bars, dots, label_frequency, losses
@@ -197,7 +197,7 @@ def search_path(found: SearchResult, *, metric: str = "mAP", unit: str = "percen
 
 def _metric(grid):
     """What a grid is measured by, as it is printed; a printed grid of the paper does not say."""
-    return scoring(getattr(grid, "metric", "mAP")).name
+    return name_of(getattr(grid, "metric", "mAP"))
 
 
 def _search_panel(axes, history, modality, best, candidates, chosen, unit):
