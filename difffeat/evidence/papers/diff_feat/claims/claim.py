@@ -1,0 +1,77 @@
+"""What a claim is, and what its test is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from difffeat.evidence import shapes
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.probing.stats import Measured
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper.
+
+    Attributes
+    ----------
+    id : str
+    text : str, with {metric} where the name of the metric stands
+    source : str, where the paper makes it
+    metric, unit : str, of the number that sums it up; metric as text
+    test : callable of the measured arrays, returns a Verdict; None for a claim that is a number
+    published : callable of a table number (5 or 6), returns what `test` takes, or the Published number; None
+        where the paper prints no number for it
+    needs : str, the notebook that measures it, or what else it takes
+    result : str, for a claim that is a number the id of the Result that holds ours
+    part : str, which part of the paper's message it belongs to
+    """
+
+    id: str
+    text: str
+    source: str
+    metric: str
+    needs: str
+    unit: str = ""
+    test: Callable | None = None
+    published: Callable | None = None
+    result: str = ""
+    part: str = ""
+
+    def said(self, metric: str = "mAP") -> str:
+        """The claim in words, of this metric."""
+        return self.text.format(metric=metric)
+
+    def measured(self, metric: str = "mAP") -> str:
+        """What sums it up, of this metric."""
+        return self.metric.format(metric=metric)
+
+
+def numbers(given: Any) -> Any:
+    """What `check` was given: a grid, a (value, draws) pair, or a number without draws."""
+    if hasattr(given, "draws"):
+        return given
+    mean, draws = given if isinstance(given, tuple) else (given, np.asarray(given)[None])
+    return Measured(np.asarray(mean, dtype=float), np.asarray(draws, dtype=float))
+
+
+def gain(a: Measured, b: Measured) -> shapes.Verdict:
+    """Whether the first is above the second, all their values averaged."""
+    return shapes.positive(a.values - b.values, a.draws - b.draws)
+
+
+def printed_image(number: int) -> tuple:
+    """The published grid of images, as a test takes it."""
+    return (paper.grid(number, "image"),)
+
+
+def printed_text(number: int) -> tuple:
+    """The published grid of text, as a test takes it."""
+    return (paper.grid(number, "text"),)
+
+
+def printed_best(*modalities: str) -> Callable:
+    """The paper's best number of each of these modalities, as a test takes it."""
+    return lambda number: tuple(numbers(paper.best(number, modality).value) for modality in modalities)
