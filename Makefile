@@ -61,11 +61,8 @@ test: book  ## unit tests, every notebook against its stored output, the strict 
 	OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 1800 \
 	  --nbval-sanitize-with tests/nbval.cfg $(RECORDED) tests notebooks tests/results_checks.py tests/book_checks.py
 
-record: $(INSTALLED)  ## run the pages on real data again; DIFFFEAT_REFERENCE names the folder with the data
-	mkdir -p build/notebooks/coco-lists
-	DIFFFEAT_RESULTS=build/results papermill notebooks/recorded/coco_captions.ipynb \
-	  build/notebooks/coco-lists/coco_captions.ipynb --kernel python3
-	python workflow/keep.py coco-lists
+record: $(INSTALLED)  ## run recorded pages that are not up to date; DIFFFEAT_REFERENCE: the folder of real data
+	@python workflow/record.py
 
 keep: $(INSTALLED)  ## take the outputs and results of the last run over into notebooks/, results/ and README.md
 	python workflow/keep.py "$$PROFILE"

@@ -126,7 +126,7 @@ def _reader(settings):
 
 def _read(reader, module, folder=None, **settings):
     """The splits of a data set, prepared on the first call."""
-    folder = ROOT / folder if folder is not None else module.home()
+    folder = ROOT / folder if folder is not None else module.home(**settings)
     made_by = module.made_by() if hasattr(module, "made_by") else None
     damages = (FileNotFoundError,) if made_by else ()  # missing pictures are made again
     read = partial(module.read, folder, **settings)

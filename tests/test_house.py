@@ -202,7 +202,7 @@ def test_a_notebook_has_one_parameters_cell_and_says_its_own_name(path):
     assert len(tagged) == 1
     assert not tagged[0].startswith(cells.INJECTED + "\n"), "this line is papermill's"
     values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged[0]).body}
-    assert values["profile"] == ("coco-lists" if path in RECORDED else "scenes")
+    assert path in RECORDED or values["profile"] == "scenes"
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert f'study.open(vars(), "{path.stem}")' in code
     assert notebook.metadata.kernelspec.name == "python3"
@@ -239,7 +239,10 @@ def test_a_profile_gives_every_page_that_it_runs_what_it_takes(name):
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_the_profile_of_a_recorded_page_gives_it_what_it_takes(path):
-    assert profiles.planned(profiles.load("coco-lists"), path.stem)
+    defaults, _ = cells.cells(
+        [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    )
+    assert profiles.planned(profiles.load(defaults["profile"]), path.stem)
 
 
 def test_a_parameter_means_one_thing_on_all_pages():

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import data_prep
 from data_prep import scenes
 from data_prep.scenes.drawing import SHAPES, render
 from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.language import GROUP_WORDS, SYNONYMS, describe
+from data_prep.scenes.regions import WORDS, regions
 from data_prep.scenes.world import MAX_OVERLAP, PLACES, SUPERCATEGORIES, _overlap
 
 COUNTS = {"train": 300, "val": 20, "test": 20}
@@ -148,3 +150,47 @@ def test_captions_are_sentences_that_leave_labels_out():
             total += len(scene.categories)
     assert 0.5 < told / total < 0.9
     assert negated > 0
+
+
+def test_single_scenes_hold_one_thing_each_and_are_read_as_one_class(tmp_path):
+    read = data_prep.splits(
+        {"reader": "scenes", "kind": "single", "folder": str(tmp_path), "counts": COUNTS, "workers": 2}
+    )
+    assert {split.dataset for split in read.values()} == {"scenes-single"}
+    assert all((split.labels.sum(axis=1) == 1).all() for split in read.values())
+    assert "one class" in data_prep.gives({"reader": "scenes", "kind": "single"})
+    assert "one class" not in data_prep.gives({"reader": "scenes"})
+
+
+def test_scenes_of_another_kind_are_refused(drawn):
+    settings = {"reader": "scenes", "folder": str(drawn), "counts": COUNTS}
+    assert len(data_prep.splits(settings)["test"]) == COUNTS["test"]
+    with pytest.raises(ValueError, match="holds scenes of kind scenes, single is asked for"):
+        data_prep.splits(settings | {"kind": "single"})
+    with pytest.raises(
+        ValueError, match="unknown kind 'double' of scenes; there are scenes, single, regions"
+    ):
+        scenes.generate(drawn / "other", kind="double", progress=False)
+
+
+def test_regions_are_long_name_most_things_and_list_nothing():
+    told = [(scene, regions(scene)) for scene in (scenes.layout(0, index) for index in range(200))]
+    assert [text for _, text in told] == [regions(scenes.layout(0, index)) for index in range(200)]
+    named, things = 0, 0
+    for scene, text in told:
+        assert len(text.split()) >= WORDS
+        assert "there are also" not in text.lower()
+        for category in scene.categories:
+            things += 1
+            named += any(re.search(rf"\b{word}\b", text.lower()) for word in SYNONYMS[category])
+    assert 0.75 < named / things < 0.98  # some are left out
+
+
+def test_regions_do_not_name_things_that_are_not_there():
+    for index in range(100):
+        scene = scenes.layout(0, index)
+        nouns = {
+            word for category in SYNONYMS for word in SYNONYMS[category] if category not in scene.categories
+        }
+        subjects = re.findall(r"(?:^|\. )(?:An?|The) (?:\w+ )?(\w+) (?:is|at)\b", regions(scene))
+        assert not nouns & set(subjects)

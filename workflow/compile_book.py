@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from difffeat.base.format import duration
 from difffeat.base.run import machine
 from difffeat.evidence import results
 from difffeat.profiles import ROOT
@@ -107,13 +108,6 @@ def took(run: Mapping) -> Iterator[str]:
         on_gpu = f" ({run['gpu_peak_gb']:.1f} GB there)" if "gpu" in run else ""
         took = f"{run['date']}, {duration(run['seconds'])} and {run['peak_gb']:.1f} GB"
         yield f"{took} on {machine(run)}{on_gpu}"
-
-
-def duration(seconds: float) -> str:
-    """41 s, 3 min, 5.2 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 if __name__ == "__main__":

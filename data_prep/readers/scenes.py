@@ -13,6 +13,7 @@ from difffeat.base.progress import shown
 from difffeat.features.datasets import Split
 
 OWN = {part: part for part in PARTS}
+FORMER = {"kind": "scenes"}  # of files that do not say it
 
 
 def made_by() -> list:
@@ -20,14 +21,19 @@ def made_by() -> list:
     return [VERSION, COUNTS]
 
 
-def home() -> Path:
+def home(kind: str = "scenes", **_: object) -> Path:
     """Where they are drawn unless a folder is named."""
-    return cache_root() / "scenes" / "data"
+    return cache_root() / named(kind) / "data"
 
 
-def gives(**_: object) -> set[str]:
+def named(kind: str) -> str:
+    """The data set's name."""
+    return "scenes" if kind == "scenes" else f"scenes-{kind}"
+
+
+def gives(kind: str = "scenes", **_: object) -> set[str]:
     """What a page can find in these data."""
-    return {"images", "captions", "scenes"}
+    return {"images", "captions", "scenes"} | ({"one class"} if kind == "single" else set())
 
 
 def sources(
@@ -36,11 +42,12 @@ def sources(
     seed: int = 0,
     counts: Mapping[str, int] | None = None,
     workers: int | None = None,
+    kind: str = "scenes",
     **_: object,
 ) -> list[Path]:
     """The annotations; drawn with their pictures where they are not there."""
     instances = [folder / "annotations" / f"instances_{part}.json" for part in PARTS]
-    draw = partial(generate, folder, seed=seed, counts=counts, workers=workers, progress=shown())
+    draw = partial(generate, folder, seed=seed, counts=counts, kind=kind, workers=workers, progress=shown())
     make_once(instances, folder, draw)
     return coco.sources(folder, parts=OWN)
 
@@ -53,6 +60,7 @@ def read(
     workers: int | None = None,
     caption: int = 0,
     unlabelled: bool = True,
+    kind: str = "scenes",
 ) -> dict[str, Split]:
     """Train, val and test of the scenes.
 
@@ -63,6 +71,7 @@ def read(
     counts : dict of part to number of images; by default `scenes.COUNTS`
     workers : int, processes that draw
     caption, unlabelled : as for `coco.read`
+    kind : one of `scenes.KINDS`, see `scenes.generate`
 
     Returns
     -------
@@ -75,14 +84,14 @@ def read(
         folder, which may be deleted.
     """
     try:
-        splits = coco.read(folder, dataset="scenes", parts=OWN, caption=caption, unlabelled=unlabelled)
+        splits = coco.read(folder, dataset=named(kind), parts=OWN, caption=caption, unlabelled=unlabelled)
         info = json_object(folder / "annotations" / "captions_test.json").get("info")
     except (FileNotFoundError, ValueError) as error:
         damage = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
         raise damage(f"{error}; if its files are damaged, delete {folder}: they are drawn again") from error
     info = info if isinstance(info, dict) else {}
-    for what, wanted in (("seed", seed), ("version", VERSION)):
-        if info.get(what) != wanted:
+    for what, wanted in (("seed", seed), ("version", VERSION), ("kind", kind)):
+        if info.get(what, FORMER.get(what)) != wanted:
             raise ValueError(
                 f"{folder} holds scenes of {what} {info.get(what)}, {wanted} is asked for: "
                 f"delete that folder to have them drawn again, or name another"

@@ -15,9 +15,11 @@ import numpy as np
 
 from data_prep.scenes.drawing import render
 from data_prep.scenes.language import describe
-from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, layout
+from data_prep.scenes.regions import regions
+from data_prep.scenes.world import CATEGORIES, COUNT_SHARE, SUPERCATEGORY, layout
 from difffeat.base.progress import bar
 
+KINDS = ("scenes", "single", "regions")  # several things; one thing; several, each told of at length
 VERSION = "3"  # of what is drawn and said; raise it when the same seed gives other files
 COUNTS = {"train": 4_000, "val": 1_000, "test": 2_000}
 FIRST_INDEX = {
@@ -35,6 +37,7 @@ def generate(
     seed: int = 0,
     counts: Mapping[str, int] | None = None,
     side: int = 64,
+    kind: str = "scenes",
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -46,6 +49,8 @@ def generate(
     seed : int, the data seed
     counts : dict of split name to number of images; default `COUNTS`
     side : int, pixels
+    kind : one of `KINDS`: "scenes", "single" with one thing in each picture, or "regions", whose captions
+        join descriptions of every thing and its surroundings, as Visual Genome's are joined
     workers : int, processes; the files do not depend on it
     progress : bool, show a bar
 
@@ -55,6 +60,8 @@ def generate(
     complete.
     """
     folder, counts = Path(folder), counts or COUNTS
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r} of scenes; there are {', '.join(KINDS)}")
     if unknown := set(counts) - set(FIRST_INDEX):
         raise ValueError(f"unknown split {sorted(unknown)}: scenes has {sorted(FIRST_INDEX)}")
     with (
@@ -65,12 +72,12 @@ def generate(
             (folder / split).mkdir(parents=True, exist_ok=True)
             first = FIRST_INDEX[split]
             starts = range(first, first + count, CHUNK)
-            draw = partial(_draw_chunk, folder / split, seed, side, first + count)
+            draw = partial(_draw_chunk, folder / split, seed, side, kind, first + count)
             records = []
             for chunk in pool.map(draw, starts):
                 records += chunk
                 shown.update(len(chunk))
-            _write_annotations(folder, split, seed, side, records)
+            _write_annotations(folder, split, seed, side, kind, records)
     return folder
 
 
@@ -87,18 +94,18 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _draw_chunk(folder, seed, side, stop, start):
+def _draw_chunk(folder, seed, side, kind, stop, start):
     """Draw the scenes [start, start + CHUNK) up to `stop`; one record each."""
     records = []
     for index in range(start, min(start + CHUNK, stop)):
-        scene = layout(seed, index)
+        scene = layout(seed, index, most=1 if kind == "single" else len(COUNT_SHARE))
         image, masks = render(scene, side)
         image.save(folder / file_name(index), **JPEG)
         records.append(
             (
                 index,
                 scene,
-                describe(scene),
+                (regions(scene),) if kind == "regions" else describe(scene),
                 [(_box(mask), _run_lengths(mask), int(mask.sum())) for mask in masks],
             )
         )
@@ -125,7 +132,7 @@ def _run_lengths(mask):
     return np.diff(np.concatenate([[0], edges, [len(flat) - 1]])).tolist()
 
 
-def _write_annotations(folder, split, seed, side, records):
+def _write_annotations(folder, split, seed, side, kind, records):
     images, instances, captions = [], [], []
     for index, scene, sentences, things in records:
         images.append({"id": index + 1, "file_name": file_name(index), "width": side, "height": side})
@@ -146,6 +153,7 @@ def _write_annotations(folder, split, seed, side, records):
             for n, text in enumerate(sentences)
         ]
     info = {"description": "scenes: generated pictures in COCO's format", "version": VERSION, "seed": seed}
+    info["kind"] = kind
     categories = [
         {"id": n + 1, "name": name, "supercategory": SUPERCATEGORY[name]} for n, name in enumerate(CATEGORIES)
     ]
@@ -170,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m data_prep.scenes", description=__doc__)
     parser.add_argument("folder", help="where to write the data set")
     parser.add_argument("--seed", type=int, default=0, help="data seed (default 0)")
+    parser.add_argument("--kind", default="scenes", choices=KINDS, help="what is drawn (default scenes)")
     parser.add_argument("--side", type=int, default=64, help="pixels (default 64)")
     parser.add_argument("--workers", type=int, default=None, help="processes (default: all cores)")
     for split, count in COUNTS.items():
@@ -178,7 +187,14 @@ def main() -> None:
         )
     options = parser.parse_args()
     counts = {split: getattr(options, split) for split in COUNTS}
-    generate(options.folder, seed=options.seed, counts=counts, side=options.side, workers=options.workers)
+    generate(
+        options.folder,
+        seed=options.seed,
+        counts=counts,
+        side=options.side,
+        kind=options.kind,
+        workers=options.workers,
+    )
 
 
 if __name__ == "__main__":

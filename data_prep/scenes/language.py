@@ -6,6 +6,11 @@ then says what is *not* there. So finding the labels takes more than looking for
 captions leave some out.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from data_prep.scenes.world import CATEGORIES, SUPERCATEGORY, Scene, layout, rng
 
 CAPTIONS_PER_IMAGE = 5
@@ -112,13 +117,13 @@ def _sentence(random, scene):
     if len(nouns) > 1:
         body += " " + _relation(random, scene, mentioned[0], mentioned[1]) + " " + nouns[1]
     if len(nouns) > 2:
-        body += _pick(random, (", and ", ", together with ", " plus ")) + " and ".join(nouns[2:])
+        body += pick(random, (", and ", ", together with ", " plus ")) + " and ".join(nouns[2:])
     if random.random() < 0.07:
-        body += " but no " + _pick(
-            random, SYNONYMS[_pick(random, [c for c in CATEGORIES if c not in scene.categories])]
+        body += " but no " + pick(
+            random, SYNONYMS[pick(random, [c for c in CATEGORIES if c not in scene.categories])]
         )
-    place = _pick(random, PLACE_WORDS[scene.place]) if random.random() < 0.4 else ""
-    opening = _pick(random, OPENINGS)
+    place = pick(random, PLACE_WORDS[scene.place]) if random.random() < 0.4 else ""
+    opening = pick(random, OPENINGS)
     if opening == "there is " and body.split()[0] in PLURAL_COUNTS:
         opening = "there are "
     sentence = opening + body + (" " + place if place else "") + "."
@@ -131,16 +136,16 @@ def _noun_phrase(random, scene, category):
     if random.random() < 0.07:
         return GROUP_WORDS[SUPERCATEGORY[category]]
     words = SYNONYMS[category]
-    noun = words[0] if random.random() < 0.65 else _pick(random, words)
+    noun = words[0] if random.random() < 0.65 else pick(random, words)
     colour = ""
     if random.random() < 0.4 and len({thing.colour for thing in things}) == 1:
         name = things[0].colour
         colour = (
             MISLEADING_COLOUR[name] if name in MISLEADING_COLOUR and random.random() < 0.25 else name
         ) + " "
-    phrase = " " + _pick(random, PHRASES[category]) if random.random() < 0.4 and len(things) == 1 else ""
+    phrase = " " + pick(random, PHRASES[category]) if random.random() < 0.4 and len(things) == 1 else ""
     if len(things) > 1:
-        return _pick(random, COUNTS[len(things)]) + " " + colour + _plural(noun)
+        return pick(random, COUNTS[len(things)]) + " " + colour + _plural(noun)
     words = colour + noun
     return ("an " if words[0] in "aeiou" else "a ") + words + phrase
 
@@ -148,7 +153,7 @@ def _noun_phrase(random, scene, category):
 def _relation(random, scene, first, second):
     """How the first thing stands to the second: by position half of the time."""
     if random.random() < 0.5:
-        return _pick(random, ("next to", "beside", "near", "with", "and"))
+        return pick(random, ("next to", "beside", "near", "with", "and"))
     a, b = (next(thing for thing in scene.things if thing.category == name) for name in (first, second))
     if abs(a.y - b.y) > abs(a.x - b.x):
         return "above" if a.y < b.y else "below"
@@ -161,5 +166,6 @@ def _plural(noun):
     return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
 
 
-def _pick(random, options):
+def pick(random: np.random.Generator, options: Sequence) -> Any:
+    """One of them, each as likely."""
     return options[int(random.integers(len(options)))]

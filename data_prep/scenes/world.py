@@ -150,12 +150,13 @@ def rng(seed: int, index: int, stream: int) -> np.random.Generator:
     return np.random.default_rng([seed, index, stream])
 
 
-def layout(seed: int, index: int) -> Scene:
+def layout(seed: int, index: int, most: int = len(COUNT_SHARE)) -> Scene:
     """Lay out scene `index` of data seed `seed`.
 
     Parameters
     ----------
     seed, index : int
+    most : int, things at most
 
     Returns
     -------
@@ -163,7 +164,7 @@ def layout(seed: int, index: int) -> Scene:
     """
     random = rng(seed, index, 0)
     place = _choice(random, list(PLACES), [place.share for place in PLACES.values()])
-    count = 1 + _choice(random, range(len(COUNT_SHARE)), COUNT_SHARE)
+    count = min(1 + _choice(random, range(len(COUNT_SHARE)), COUNT_SHARE), most)
     weights = PLACES[place].weights
     things = []
     for number in range(count):

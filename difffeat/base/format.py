@@ -62,3 +62,10 @@ def rounded(value: float | str | None, unit: str = "", digits: int | None = None
         return value
     digits = decimals(unit) if digits is None else digits
     return round(value, digits + (2 if unit in SCALE else 0))
+
+
+def duration(seconds: float) -> str:
+    """41 s, 3 min, 5.2 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
