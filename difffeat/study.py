@@ -200,6 +200,7 @@ class Study:
         **how : as for `Pairs`, in place of the page's
         """
         told = dict(d_align=self.p.d_align, resamples=self.p.resamples, root=self.features)
+        told |= dict(device=next((model.device for _, model in self._loaded.values()), "cpu"))
         length = {} if {"steps", "epochs"} & how.keys() else self.length
         return Pairs(self.told[kind or self.kind], images, texts, head, **told | length | how)
 

@@ -74,6 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0, help="of initialisation, batch order and noise")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
     parser.add_argument("--save-every", type=int, default=500, help="steps between checkpoints")
     return parser.parse_args()
 
@@ -129,11 +130,13 @@ class Validation:
         self.timesteps = torch.tensor(VALIDATION_TIMESTEPS).repeat(16)
         self.noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
         self.noised = schedule.add_noise(latents, self.timesteps, self.noise)
+        self.device = options.device
 
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module) -> float:
         """Mean squared error, one float."""
-        return float((model(self.noised, self.timesteps) - self.noise).square().mean())
+        noised, timesteps = self.noised.to(self.device), self.timesteps.to(self.device)
+        return float((model(noised, timesteps).cpu() - self.noise).square().mean())
 
 
 def training_step(
@@ -143,8 +146,10 @@ def training_step(
     count = len(latents)
     spread = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     timesteps = (spread * schedule.steps).long()
-    noise = torch.randn(latents.shape, generator=generator)
-    loss = (model(schedule.add_noise(latents, timesteps, noise), timesteps) - noise).square().mean()
+    noise = torch.randn(latents.shape, generator=generator)  # drawn on the processor: the same on any device
+    device = next(model.parameters()).device
+    noised = schedule.add_noise(latents, timesteps, noise).to(device)
+    loss = (model(noised, timesteps.to(device)) - noise.to(device)).square().mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     return loss.detach()
@@ -166,13 +171,13 @@ def train(options: argparse.Namespace) -> None:
         "image_side": SIDE,
     }
     torch.manual_seed(options.seed)
-    model = DiT(**config)
-    averaged = DiT(**config)
+    model = DiT(**config).to(options.device)
+    averaged = DiT(**config).to(options.device)
     optimizer = Muon(model, model.blocks, options.rate)
     average, generator, step = Average(model), torch.Generator().manual_seed(options.seed), 0
 
     checkpoint, rows = Path(options.run) / "checkpoint.pt", None
-    if state := load_checkpoint(checkpoint):
+    if state := load_checkpoint(checkpoint, options.device):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.parameters, step = state["average"], state["step"]

@@ -83,6 +83,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch", type=int, default=64, help="texts of a step, a multiple of 8")
     add("--seed", type=int, default=0, help="of initialisation, mixture, batch order and noise")
     add("--threads", type=int, default=1)
+    add("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
     add("--save-every", type=int, default=250, help="steps between checkpoints")
     return parser.parse_args()
 
@@ -149,6 +150,10 @@ class Validation:
         zeros = VALIDATION_TEXTS // AT_ZERO
         self.times, later = slice(zeros, None), VALIDATION_TEXTS - zeros
         self.t = torch.cat([torch.zeros(zeros), (torch.arange(later) + 0.5) / later])
+        on = model.matrix.device
+        self.ids, self.weights, self.noise, self.t = (
+            values.to(on) for values in (self.ids, self.weights, self.noise, self.t)
+        )
 
     @torch.no_grad()
     def __call__(self, model: Plaid) -> float:
@@ -213,16 +218,17 @@ class Run:
             "output_prior": options.output_prior,
         }
         torch.manual_seed(options.seed)
-        self.model = Plaid(**self.config, tokenizer=self.tokenizer)
+        self.model = Plaid(**self.config, tokenizer=self.tokenizer).to(options.device)
         self.generator = torch.Generator().manual_seed(options.seed)
         with torch.no_grad():
             self.model.matrix.copy_(spread(*self.model.matrix.shape, self.generator))
             self.model.output_linear.weight.zero_()
         self.ids, self.mask = self.model.tokenize(texts)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model), betas=(0.9, 0.99))
-        self.average, self.averaged = Average(self.model), Plaid(**self.config, tokenizer=self.tokenizer)
+        self.average = Average(self.model)
+        self.averaged = Plaid(**self.config, tokenizer=self.tokenizer).to(options.device)
         self.step, rows = 0, None
-        if state := load_checkpoint(self.checkpoint):
+        if state := load_checkpoint(self.checkpoint, options.device):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.average.parameters, self.step = state["average"], state["step"]
@@ -243,7 +249,8 @@ class Run:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = plan * group["peak"]
-        terms = training_step(self.model, *self.batch(), self.generator)
+        batch = (values.to(options.device) for values in self.batch())
+        terms = training_step(self.model, *batch, self.generator)
         torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()

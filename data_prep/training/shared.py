@@ -120,8 +120,8 @@ def save_checkpoint(path: Path | str, state: dict) -> None:
     write_whole(path, content.getbuffer())
 
 
-def load_checkpoint(path: Path | str) -> dict | None:
-    """The saved state, or None when there is none yet.
+def load_checkpoint(path: Path | str, device: str = "cpu") -> dict | None:
+    """The saved state on a device, or None when there is none yet; random generators stay on the processor.
 
     A damaged one is set aside, which is said, and is none: training begins anew, with the same result.
     """
@@ -129,7 +129,8 @@ def load_checkpoint(path: Path | str) -> dict | None:
     if not path.exists():
         return None
     try:
-        return torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=device)
+        return state | {"generator": state["generator"].cpu()}
     except OSError:
         raise
     except Exception as error:  # PyTorch's reader meets damage with errors of every kind
@@ -198,9 +199,12 @@ def _whole_rows(path):
     return rows
 
 
+PLACES = ("out", "run", "threads", "device")  # options that say where somebody trained, not how
+
+
 def card_options(options: argparse.Namespace) -> dict:
-    """The command line as a card keeps it: without the folders, which say where somebody trained, not how."""
-    return {name: value for name, value in vars(options).items() if name not in ("out", "run", "threads")}
+    """The command line as a card keeps it."""
+    return {name: value for name, value in vars(options).items() if name not in PLACES}
 
 
 def write_weights(
@@ -222,7 +226,7 @@ def write_weights(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save({key: value.half().contiguous() for key, value in tensors.items()})
+    weights = save({key: value.half().cpu().contiguous() for key, value in tensors.items()})
     write_whole(folder / name, weights)
     write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     digest = hashlib.sha256(weights).hexdigest()

@@ -94,9 +94,10 @@ def training_step(model: Plaid, ids: torch.Tensor, mask: torch.Tensor, generator
     """
     schedule, zeros = model.schedule, len(ids) // AT_ZERO
     later = len(ids) - zeros
+    # Drawn on the processor: the same on any device.
     t = (torch.arange(later) + torch.rand(later, generator=generator)) / later
-    noise = torch.randn(*ids.shape, model.matrix.shape[1], generator=generator)
-    rise, slope = schedule.rise(torch.cat([torch.zeros(zeros), t]))
+    noise = torch.randn(*ids.shape, model.matrix.shape[1], generator=generator).to(ids.device)
+    rise, slope = schedule.rise(torch.cat([torch.zeros(zeros), t]).to(ids.device))
     low, high = schedule.gamma_0.double(), schedule.gamma_1.double()
     gamma = (low + (high - low) * rise).detach().requires_grad_()
     speed = ((high - low) * slope).detach().requires_grad_()

@@ -131,6 +131,7 @@ class Judge:
 
         def fused(splits, text, head):
             how = dict(root=self.root, resamples=self.resamples, train=choice.train, d_align=self.d_align)
+            how |= dict(device=self.image.device)
             return Pairs(splits, image.features, text.features, head, **how | choice.probing)[
                 image.best, text.best
             ].on_test

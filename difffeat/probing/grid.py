@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 
 from difffeat.base.remember import each_remembered
 from difffeat.features import cache, extract, layout
@@ -190,7 +191,7 @@ def measure(
     probing: dict | None = None,
     train: int | None = None,
 ) -> Grid:
-    """Probe every (timestep, block) on every noise seed.
+    """Probe every (timestep, block) on every noise seed, on the device of the backbone.
 
     Parameters
     ----------
@@ -211,10 +212,10 @@ def measure(
     found = [features(splits, backbone, replace(rising, seed=seed), root=root) for seed in seeds]
     kept = Path(root).parent / "grids"
     how_judged = metric, resamples, probing or {}, train
-    return over_seeds([_measured(splits, parts, how_judged, kept) for parts in found])
+    return over_seeds([_measured(splits, parts, how_judged, kept, backbone.device) for parts in found])
 
 
-def _measured(splits, parts, how_judged, kept):
+def _measured(splits, parts, how_judged, kept, device):
     """The grid of one noise seed, from its features of train, val and test; a point that another page has
     measured is read."""
     read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
@@ -227,7 +228,7 @@ def _measured(splits, parts, how_judged, kept):
     }
 
     def probed(places):
-        return _probed(read, parts, [points[place] for place in places], *how_judged)
+        return _probed(read, parts, [points[place] for place in places], device, *how_judged)
 
     found = each_remembered(kept, [shared | {"point": point} for point in points], CODE, probed)
     held = {name: np.stack([one[name] for one in found], axis=-1) for name in found[0]}  # (P,) or (R, P)
@@ -249,14 +250,14 @@ def _assembled(shape, held, metric, **more):
     )
 
 
-def _probed(read, parts, points, metric, resamples, probing, train):
+def _probed(read, parts, points, device, metric, resamples, probing, train):
     """What is measured at each of some points on one noise seed, dicts by name as `_assembled` takes them."""
     by, found = scoring.scoring(metric), parts["train"]
-    features, labels = _rows(found, points, train), read["train"].labels[:train]
+    features, labels = _rows(found, points, device, train), read["train"].labels[:train]
     probes = probe.fit_grid(features, labels, loss=by.loss, progress=True, **probing)
     held = {}
     for part, prefix in (("val", "val_"), ("test", "")):
-        judged = read[part].judged(probes.scores(_rows(parts[part], points)))  # (P, N, K)
+        judged = read[part].judged(probes.scores(_rows(parts[part], points, device)))  # (P, N, K)
         how = dict(draws=resamples, seed=RESAMPLING[part])
         held |= {part: by.value(*judged), f"{prefix}draws": by.draws(*judged, **how).T}  # (P,), (P, R)
         held |= {f"{name}/{part}": values for name, values in by.others(*judged).items()}
@@ -305,12 +306,13 @@ def _changed(grids, join, join_draws=None):
     )
 
 
-def _rows(found, points, samples=None):
-    """Features of a few points after one another, (P, N, D): a large grid does not fit in memory."""
+def _rows(found, points, device, samples=None):
+    """Features of a few points after one another, Tensors (P, N, D): a large grid does not fit in memory."""
     one = found.read(points[0])
     together = max(1, probe.WORKING_SET // one.nbytes)
     for first in range(0, len(points), together):
-        yield np.stack([found.read(point)[:samples] for point in points[first : first + together]])
+        some = [found.read(point)[:samples] for point in points[first : first + together]]
+        yield torch.from_numpy(np.stack(some)).to(device)
 
 
 def conditioned(splits: Mapping[str, Split], backbone: Backbone, recipe: Recipe, **how: object) -> Grid:

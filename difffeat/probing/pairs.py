@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from difffeat.base.remember import remembered
 from difffeat.features.cache import Features
@@ -59,6 +60,7 @@ class Pairs:
     head : name in heads.HEADS
     resamples : int, bootstrap resamples of the test images, R
     train : int, how many of the training samples the heads see, the first of them; by default all
+    device : torch.device, where the heads are trained
     root : path, optional, where the caches of features are: what was measured is kept beside them, and read
         where it was measured before
     **protocol : d_align, steps, ... as for `fusion.fit_pairs`
@@ -79,6 +81,7 @@ class Pairs:
         resamples: int = 200,
         train: int | None = None,
         root: Path | str | None = None,
+        device: torch.device | str = "cpu",
         **protocol: object,
     ) -> None:
         seeds = max(len(images), len(texts))
@@ -95,6 +98,7 @@ class Pairs:
                     )
         self.splits = {part: split.select(self.images[0][part].ids) for part, split in splits.items()}
         self.head, self.resamples, self.train, self.protocol = head, resamples, train, protocol
+        self.device = device
         self.kept = None if root is None else Path(root).parent / "pairs"
         self.measured = {}
 
@@ -188,9 +192,9 @@ class Pairs:
         }
 
     def _stack(self, seeds, points):
-        """Training features of several (timestep, block) points of each noise seed, (S * P, N, D)."""
+        """Training features of several points of each noise seed, a Tensor (S * P, N, D)."""
         read = [parts["train"].read(point) for parts in seeds for point in points]
-        return np.stack(read)[:, : self.train]
+        return torch.from_numpy(np.stack(read)[:, : self.train]).to(self.device)
 
     def _read(self, fused, pair, images, texts):
         """mAP and draws of one trained pair on val and test, by name."""
