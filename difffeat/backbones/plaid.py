@@ -207,7 +207,7 @@ class Plaid(Backbone):
         tables = rotary_tables(z.shape[1], self.width // self.blocks[0].heads, z.device)
         return tokens.to(self.precision), tables
 
-    def run_block(self, index: int, tokens: torch.Tensor, context: tuple) -> torch.Tensor:
+    def run_block(self, index: int, tokens: torch.Tensor, context: Sequence) -> torch.Tensor:
         """Tokens (N, T, D) after one block; context holds the rotary tables, and which tokens are seen."""
         return self.blocks[index](tokens, *context)
 

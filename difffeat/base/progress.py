@@ -14,7 +14,7 @@ def shown(progress: bool = True) -> bool:
     return progress and (sys.stderr.isatty() if setting is None else setting != "0")
 
 
-def bar(total: int, what: str, unit: str, progress: bool = True, initial: int = 0) -> tqdm:
+def bar(total: int | None, what: str, unit: str, progress: bool = True, initial: int = 0) -> tqdm:
     """A bar on stderr with the rate in `unit`/s and the time left; `initial` is done already, in no time."""
     shape = {"total": total, "initial": initial, "desc": what, "unit": f" {unit}", "unit_scale": True}
     return tqdm(**shape, disable=not shown(progress), dynamic_ncols=True)

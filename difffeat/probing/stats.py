@@ -27,8 +27,8 @@ from difffeat.probing.resampled import check_resampling, map_of_draws, multiplic
 class Interval(NamedTuple):
     """Two ends of an interval: floats, or arrays with one entry per grid point."""
 
-    low: float
-    high: float
+    low: float | np.ndarray
+    high: float | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def around(value: float | np.ndarray, draws: np.ndarray) -> Measured:
 class MeanStd(NamedTuple):
     """Mean over n seeds and their sample standard deviation (NaN when n is 1)."""
 
-    mean: float
-    std: float
+    mean: float | np.ndarray
+    std: float | np.ndarray
     n: int
 
 

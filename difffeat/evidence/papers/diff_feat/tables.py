@@ -27,7 +27,7 @@ class Published(NamedTuple):
     `value` is a fraction where a percentage is printed; `rounding` is half a unit of its last printed digit.
     """
 
-    value: float
+    value: float | None
     rounding: float
     source: str
     dataset: str
