@@ -1,5 +1,6 @@
 """A measured grid is what its parts give one by one, and points are chosen on val."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,10 @@ import tiny
 import torch
 from sklearn.metrics import average_precision_score
 
+from difffeat.base import remember as files
 from difffeat.features import datasets, extract
 from difffeat.features.recipe import Recipe
-from difffeat.probing import floors, fusion, grid, metrics, probe, resampled, stats
+from difffeat.probing import floors, fusion, grid, metrics, pairs, probe, resampled, stats
 from difffeat.probing.pairs import Pairs
 
 RECIPE = Recipe(blocks=[0, 1, 2], timesteps=[0, 100])
@@ -386,3 +388,17 @@ def test_draws_of_decisions_are_the_metrics_of_the_images_drawn():
         expected = metrics.decided(labels[drawn], predicted[drawn])
         for name in metrics.DECIDED:
             assert draws[name][draw] == pytest.approx(expected[name])
+
+
+@pytest.mark.parametrize("module", [grid, pairs])
+def test_what_is_remembered_depends_on_every_module_that_makes_it(module):
+    """Modules of this wing that are imported, one through another, by what measures; floors only read."""
+    reached, todo = set(), [module.__name__]
+    while todo:
+        name = todo.pop()
+        reached.add(f"probing/{name.rsplit('.', 1)[1]}.py")
+        source = (files.PACKAGE / f"probing/{name.rsplit('.', 1)[1]}.py").read_text()
+        found = re.findall(r"^from difffeat\.probing(?:\.(\w+))? import (.+)$", source, re.MULTILINE)
+        names = {inner or word.strip() for inner, words in found for word in words.split(",")}
+        todo += [f"difffeat.probing.{one}" for one in names if f"probing/{one}.py" not in reached]
+    assert reached == set(module.CODE)

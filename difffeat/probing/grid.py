@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from difffeat.features.datasets import Split
     from difffeat.features.recipe import Recipe
 
-MADE_BY = ("grid", "probe", "scoring", "metrics", "resampled", "stats")  # the modules that make a grid
+MADE_BY = (
+    "grid",
+    "probe",
+    "descent",
+    "scoring",
+    "metrics",
+    "resampled",
+    "stats",
+)  # the modules that make a grid
 CODE = tuple(f"probing/{name}.py" for name in MADE_BY)
 ARRAYS = ("val", "test", "draws", "val_draws")
 RESAMPLING = {"test": 0, "val": 1}  # seeds of the resamples: test images move apart from val images

@@ -17,7 +17,13 @@ from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
 from difffeat.probing.grid import RESAMPLING, Grid
 
-CODE = (*grid.CODE, "probing/pairs.py", "probing/fusion.py")  # what makes the numbers of a pair
+MADE_BY = (
+    "pairs",
+    "fusion",
+    "heads",
+    "shared",
+)  # the modules that make the numbers of a pair, beside a grid's
+CODE = (*grid.CODE, *(f"probing/{name}.py" for name in MADE_BY))
 
 
 @dataclass(frozen=True)
