@@ -6,6 +6,7 @@ embedding, D width. Latents z are (N, T, E): the unit-length embeddings of the t
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -134,6 +135,21 @@ class Plaid(Backbone):
         state = {f"schedule.{name}": value for name, value in (schedule | bounds).items()}
         model.load_state_dict(state | embeddings | network)
         return model.eval()
+
+    def at_length(self, length: int) -> Plaid:
+        """The same model, reading texts that are cut or padded to `length` tokens; the tensors are shared.
+
+        A model of another length has another hash: it gives other features.
+        """
+        if length < 1:
+            raise ValueError(f"length {length}: a text has at least 1 token")
+        if length == self.latent_shape[0]:
+            return self
+        other = copy.copy(self)
+        other.config = self.config | {"length": int(length)}
+        other.latent_shape = (int(length), *self.latent_shape[1:])
+        other.sha256 = other.identity()
+        return other
 
     def settings(self) -> dict:
         """As `Backbone.settings`: the shape, and what cuts a text into tokens."""

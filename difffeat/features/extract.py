@@ -248,8 +248,9 @@ class _Run:
     def _noised(self, z, timestep, noise):
         z = z.to(self.backbone.device)
         noise = None if noise is None else noise.to(z)
-        ways = {"noise": noise, "denoiser": self.backbone.predict}
-        return schedule.noised(z, timestep, self.plan["noising"], self.backbone.schedule, **ways)
+        kind, steps = schedule.parted(self.plan["noising"])
+        ways = {"noise": noise, "denoiser": self.backbone.predict, "steps": steps}
+        return schedule.noised(z, timestep, kind, self.backbone.schedule, **ways)
 
 
 def _pool(tokens, mask):

@@ -28,7 +28,7 @@ class Recipe:
     ----------
     blocks : ints from 0 (the embedding) to the backbone's depth
     timesteps : ints in [0, 1000), larger is noisier
-    noising : "random", "mean" or "ddim", see `schedule.noised`
+    noising : "random", "mean" or "ddim", see `schedule.noised`; "ddim-5" is "ddim" in 5 steps
     seed : int, of the noise; it is drawn per sample from (seed, id) and the same at all timesteps
     pooling : "mean" over all tokens; for text also "real", over those that are not padding, and "unpadded",
         the same of a model that is not shown the padding, as if each text ran alone at its own length.
@@ -49,11 +49,10 @@ class Recipe:
     condition: int | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("pooling", POOLINGS), ("noising", schedule.NOISINGS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(known)}")
-        if self.pooling == "unpadded" and self.noising == "ddim":
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling {self.pooling!r} is unknown; known: {', '.join(POOLINGS)}")
+        kind, _ = schedule.parted(self.noising)
+        if self.pooling == "unpadded" and kind == "ddim":
             raise ValueError("noising 'ddim' runs the model on padded texts; use 'mean', or pooling 'real'")
 
     def of(self, split: Split, backbone: nn.Module) -> dict:
@@ -87,7 +86,7 @@ class Recipe:
             "inputs": split.input_digest(backbone.modality),
             "blocks": _rising("blocks", self.blocks, backbone.check_block),
             "timesteps": _rising("timesteps", self.timesteps, schedule.check_timestep),
-            "noising": self.noising,
+            "noising": schedule.named(self.noising),
             "seed": self.seed if self.noising == "random" else None,  # the others draw nothing
             "pooling": self.pooling,
             "condition": None if told is None else schedule.check_timestep(told),

@@ -18,6 +18,32 @@ NOISINGS = ("random", "mean", "ddim")
 INVERSION_STEPS = 10
 
 
+def parted(noising: str) -> tuple[str, int]:
+    """The kind of a noising and its steps: ("ddim", 5) of "ddim-5", ("ddim", 10) of "ddim".
+
+    Parameters
+    ----------
+    noising : str, one of `NOISINGS`, or "ddim-N" for N steps of the inversion; the others take no steps
+
+    Raises
+    ------
+    ValueError
+        If it is none of them; the message gives those there are.
+    """
+    kind, dash, count = noising.partition("-")
+    steps = INVERSION_STEPS if not dash else int(count) if count.isdecimal() else 0
+    if kind not in NOISINGS or steps < 1 or (dash and kind != "ddim"):
+        known = ", ".join(NOISINGS)
+        raise ValueError(f"noising {noising!r} is unknown; known: {known}, and ddim-N for N steps, as ddim-5")
+    return kind, steps
+
+
+def named(noising: str) -> str:
+    """The one name of a noising, of several that say the same: "ddim" of "ddim-10"."""
+    kind, steps = parted(noising)
+    return kind if steps == INVERSION_STEPS else f"{kind}-{steps}"
+
+
 def check_timestep(timestep: int, steps: int = STEPS) -> int:
     """Return `timestep` as an int in [0, steps); ValueError with the legal range otherwise."""
     if timestep != int(timestep) or not 0 <= timestep < steps:

@@ -18,6 +18,7 @@ PERCENTAGES = (
     *("mAP_mean", "mAP_std", "percentage", "error_rate"),
 )
 SPEEDS = {"image": "363.52", "text": "104.32"}  # samples a second on one RTX 4090, as printed
+BEST_LENGTH, USED_LENGTH = 45, 60  # tokens, as the text says: Figure 16, section 4.1
 DATASETS = {2: "VG500", 3: "MS-COCO", 6: "VG500", 7: "AG News"}  # the other tables: MS-COCO-enhanced
 
 
@@ -149,6 +150,12 @@ def best(number: int, modality: str, metric: str = "mAP") -> Published:
     return _published(number, metric, _of_modality(number, modality)[metric].idxmax())
 
 
+def lead(number: int, modality: str, metric: str = "mAP") -> float:
+    """How far the best printed point of a modality lies above the next, as a fraction: see `best`."""
+    second, first = np.sort(_of_modality(number, modality)[metric])[-2:]
+    return float(first - second)
+
+
 def grid_table(dataset: str) -> int:
     """Number of the table that prints the grids of a data set: 6 for VG500, else 5, of MS-COCO-enhanced.
 
@@ -196,6 +203,18 @@ def noising(metric: str = "mAP") -> tuple[dict[str, Published], Published | None
         return {}, None
     means = {kind: value(4, "mAP_mean", noising=kind) for kind in ("deterministic", "random")}
     return means, value(4, "t_value", noising="deterministic")
+
+
+def best_length() -> Published:
+    """The number of tokens that is best in Figure 16, of those that the paper measured.
+
+    Returns
+    -------
+    Published
+        Its rounding is half the distance of two measured lengths; these are the upper ends of Table 8.
+    """
+    measured = table(8)["longest"]
+    return Published(BEST_LENGTH, float(measured.diff().min() / 2), "Figure 16", "MS-COCO-enhanced")
 
 
 def speed(modality: str) -> Published:
