@@ -35,6 +35,7 @@ PAGES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 PROCESSES = 2
 # Values that make a page small, where it declares the name and gives it a value.
 FEW = dict(steps=20, epochs=3, pair_steps=20, lengths=[10, 20], trained_on=[20], decays=[0.01], resamples=20)
+FEW |= dict(widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
 FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
 SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
 NEEDS_REFERENCE = {"coco-smoke"}  # reads real images, which are not shipped

@@ -29,12 +29,12 @@ NAME, SIDE = "classifier-scenes", 64
 
 
 class Classifier(nn.Sequential):
-    """Seven convolutions on (N, 3, 64, 64) pixels in [-1, 1]; logits (N, 20)."""
+    """Seven convolutions on (N, 3, 64, 64) pixels in [-1, 1]; logits (N, K), of 20 categories by default."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: int = len(CATEGORIES)) -> None:
         widths = [(3, 24, 2), (24, 48, 2), (48, 48, 1), (48, 96, 2), (96, 96, 1), (96, 128, 2), (128, 128, 1)]
         layers = [layer for inner, outer, stride in widths for layer in self.layer(inner, outer, stride)]
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, len(CATEGORIES)))
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, labels))
 
     @staticmethod
     def layer(inner: int, outer: int, stride: int) -> tuple[nn.Module, ...]:
@@ -81,28 +81,50 @@ def draw(data_seed: int, start: int, count: int) -> tuple[torch.Tensor, torch.Te
     return torch.from_numpy(drawn), torch.from_numpy(labels)
 
 
+def fit(
+    classifier: nn.Module, drawn: torch.Tensor, labels: torch.Tensor, epochs: int, batch: int = 64
+) -> int:
+    """Train in place with a one-cycle learning rate, on the device that the classifier is on.
+
+    Parameters
+    ----------
+    classifier : Module of pixels (B, 3, S, S) in [-1, 1], returns logits (B, K)
+    drawn : uint8 Tensor (N, 3, S, S)
+    labels : float32 Tensor (N, K)
+    epochs, batch : int; what an epoch has beyond whole batches is left out of it
+
+    Returns
+    -------
+    int, steps taken
+    """
+    device, batch = next(classifier.parameters()).device, min(batch, len(drawn))
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=4e-3)
+    steps = epochs * (len(drawn) // batch)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    with bar(steps, f"training {NAME}", "steps") as progress:
+        for _ in range(epochs):
+            for rows in torch.randperm(len(drawn)).split(batch):
+                if len(rows) < batch:
+                    break
+                images = drawn[rows].to(device).float() / 127.5 - 1
+                if torch.rand(()) < 0.5:
+                    images = images.flip(3)
+                truth = labels[rows].to(device)
+                nn.functional.binary_cross_entropy_with_logits(classifier(images), truth).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                plan.step()
+                progress.update()
+    return steps
+
+
 def train(options: argparse.Namespace) -> None:
     """Train with a one-cycle learning rate, and ship the weights with the mAP on validation scenes."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     drawn, labels = draw(options.data_seed, 0, options.images)
     classifier, started = Classifier(), time.perf_counter()
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=4e-3)
-    steps = options.epochs * (len(drawn) // options.batch)
-    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    with bar(steps, f"training {NAME}", "steps") as progress:
-        for _ in range(options.epochs):
-            for rows in torch.randperm(len(drawn)).split(options.batch):
-                if len(rows) < options.batch:
-                    break
-                images = drawn[rows].float() / 127.5 - 1
-                if torch.rand(()) < 0.5:
-                    images = images.flip(3)
-                nn.functional.binary_cross_entropy_with_logits(classifier(images), labels[rows]).backward()
-                optimizer.step()
-                optimizer.zero_grad()
-                plan.step()
-                progress.update()
+    steps = fit(classifier, drawn, labels, options.epochs, options.batch)
     classifier.eval()
     drawn, labels = draw(options.data_seed, FIRST_INDEX["val"], 2000)
     scores = probabilities(classifier, drawn.float() / 127.5 - 1)

@@ -104,9 +104,17 @@ def probed(
     **probing: object,
 ) -> Floor:
     """Any features {part: (N, D)}, probed as those of a model are."""
+    scores = probe_scores(splits, features, metric, **probing)
+    return judged(name, splits["test"], scores, metric, resamples)
+
+
+def probe_scores(
+    splits: Mapping[str, Split], features: Mapping[str, np.ndarray], metric: str = "mAP", **probing: object
+) -> np.ndarray:
+    """Probabilities on test, (N, K), of a linear probe on features {part: (N, D)}."""
     loss = scoring.scoring(metric).loss
     probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=loss, **probing)
-    return judged(name, splits["test"], probes.scores(features["test"][None])[0], metric, resamples)
+    return probes.scores(features["test"][None])[0]
 
 
 def regularised(

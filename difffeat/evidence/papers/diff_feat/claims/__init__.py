@@ -1,5 +1,6 @@
 """The list of the paper's claims: what is said where, how it is tested, what the paper's own numbers give."""
 
+from difffeat.evidence.papers.diff_feat.claims.baselines import BASELINES
 from difffeat.evidence.papers.diff_feat.claims.claim import Claim, numbers
 from difffeat.evidence.papers.diff_feat.claims.fusion import FUSION
 from difffeat.evidence.papers.diff_feat.claims.headlines import HEADLINES
@@ -7,7 +8,8 @@ from difffeat.evidence.papers.diff_feat.claims.images import IMAGES
 from difffeat.evidence.papers.diff_feat.claims.lengths import LENGTHS
 from difffeat.evidence.papers.diff_feat.claims.noising import NOISING
 from difffeat.evidence.papers.diff_feat.claims.text import TEXT
+from difffeat.evidence.papers.diff_feat.claims.training import TRAINING
 
 __all__ = ["CLAIMS", "Claim", "numbers"]
 
-CLAIMS = (*IMAGES, *TEXT, *LENGTHS, *NOISING, *FUSION, *HEADLINES)
+CLAIMS = (*IMAGES, *TEXT, *NOISING, *FUSION, *HEADLINES, *BASELINES, *LENGTHS, *TRAINING)
