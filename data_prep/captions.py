@@ -107,7 +107,7 @@ you can also spot some bears."
         raise ValueError(f"listed must be one of {', '.join(LISTED)}, got {listed!r}")
     caption = caption.strip()
     if listed == "unmentioned":
-        mentioned = _mentioned(caption, _matcher(labels, True)) if labels else set()
+        mentioned = _mentioned(caption, matcher(labels, True)) if labels else set()
         labels = [name for name in labels if name not in mentioned]
     phrases = [
         (LABELS_PHRASE, labels if labels_phrase else []),
@@ -172,7 +172,7 @@ def string_match_scores(captions: Sequence[str], names: Sequence[str], plurals: 
     -------
     ndarray of float64, shape (N, K)
     """
-    pattern = _matcher(names, plurals)
+    pattern = matcher(names, plurals)
     scores = np.zeros((len(captions), len(names)))
     for row, caption in zip(scores, captions, strict=True):
         mentioned = _mentioned(caption, pattern)
@@ -297,7 +297,7 @@ def _present(row, names):
     return [name for name, on in zip(names, row, strict=True) if on]
 
 
-def _matcher(names, plurals):
+def matcher(names: Sequence[str], plurals: bool) -> tuple[dict[str, str], re.Pattern]:
     """{form, lower case: name} and the pattern that finds the longest of these forms at each place."""
     forms = {name.lower(): name for name in names}
     if plurals:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 import data_prep
-from data_prep import captions
+from data_prep import captions, masking
 from difffeat import backbones, profiles
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
@@ -28,7 +28,7 @@ from difffeat.probing import grid
 from difffeat.probing.grid import Grid
 from difffeat.probing.pairs import Pairs
 
-WRITTEN, ENHANCED = "as written", "enhanced"  # the two kinds of captions
+WRITTEN, MASKED, ENHANCED = "as written", "masked", "enhanced"  # the kinds of captions
 
 
 def open(namespace: Mapping, notebook: str) -> "Study":
@@ -71,10 +71,16 @@ class Study:
 
     @cached_property
     def told(self) -> dict[str, dict[str, Split]]:
-        """{kind of captions: splits}: as written, and enhanced where the page does that; the paper's last."""
+        """{kind of captions: splits}: as written, and enhanced where the page does that; the paper's last.
+
+        A page with a parameter `mask` has the enhanced ones masked as well, by that word.
+        """
         told = {WRITTEN: self.original}
         if hasattr(self.p, "rare_below") and getattr(self.p, "enhanced", True):
-            told[ENHANCED] = captions.enhanced_splits(self.original, rare_below=self.p.rare_below)
+            enhanced = captions.enhanced_splits(self.original, rare_below=self.p.rare_below)
+            if hasattr(self.p, "mask"):
+                told[MASKED] = masking.masked_splits(enhanced, self.p.mask)
+            told[ENHANCED] = enhanced
         return told
 
     @property
@@ -157,7 +163,7 @@ class Study:
 
         Parameters
         ----------
-        kind : "as written" or "enhanced"; by default the paper's
+        kind : "as written", "enhanced" or "masked"; by default the paper's
         trained : bool, False for the untrained copy
         seeds : noise seeds, of noising that draws
         **changes : fields of the `Recipe` in place of the page's
@@ -196,7 +202,7 @@ class Study:
         ----------
         images, texts : sequences of features, one for each noise seed, as a Grid has them
         head : name in heads.HEADS
-        kind : "as written" or "enhanced", of the captions that the texts were; by default the paper's
+        kind : of the captions that the texts were, as in `texts`
         **how : as for `Pairs`, in place of the page's
         """
         told = dict(d_align=self.p.d_align, resamples=self.p.resamples, root=self.features)

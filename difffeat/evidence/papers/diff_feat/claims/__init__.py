@@ -5,6 +5,8 @@ from difffeat.evidence.papers.diff_feat.claims.claim import Claim, numbers
 from difffeat.evidence.papers.diff_feat.claims.fusion import FUSION
 from difffeat.evidence.papers.diff_feat.claims.headlines import HEADLINES
 from difffeat.evidence.papers.diff_feat.claims.images import IMAGES
+from difffeat.evidence.papers.diff_feat.claims.layer12 import LAYER12
+from difffeat.evidence.papers.diff_feat.claims.leakage import LEAKAGE
 from difffeat.evidence.papers.diff_feat.claims.lengths import LENGTHS
 from difffeat.evidence.papers.diff_feat.claims.noising import NOISING
 from difffeat.evidence.papers.diff_feat.claims.text import TEXT
@@ -12,4 +14,4 @@ from difffeat.evidence.papers.diff_feat.claims.training import TRAINING
 
 __all__ = ["CLAIMS", "Claim", "numbers"]
 
-CLAIMS = (*IMAGES, *TEXT, *NOISING, *FUSION, *HEADLINES, *BASELINES, *LENGTHS, *TRAINING)
+CLAIMS = (*IMAGES, *TEXT, *NOISING, *FUSION, *HEADLINES, *BASELINES, *LAYER12, *LEAKAGE, *LENGTHS, *TRAINING)
