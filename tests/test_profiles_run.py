@@ -37,6 +37,7 @@ PROCESSES = 2
 FEW = dict(steps=20, epochs=3, pair_steps=20, lengths=[10, 20], trained_on=[20], decays=[0.01], resamples=20)
 FEW |= dict(widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
 FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
+FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
 SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
 NEEDS_REFERENCE = {"coco-smoke"}  # reads real images, which are not shipped
 PICTURES = {"data": {"reader": "coco", "captions": False}, "parameters": {"samples": [0, 0, 0]}}

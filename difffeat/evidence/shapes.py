@@ -25,6 +25,7 @@ for any number of points, and no tolerance is set by hand. Without draws, as for
 every difference counts.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +79,7 @@ class _Curves:
 
     def __init__(self, grid, axis):
         labels = [f"t = {t}" for t in grid.timesteps], [f"block {b}" for b in grid.blocks]
+        labels = getattr(grid, "titles", labels)  # of a grid that has something else along its axes
         self.points, self.curves = labels[axis], labels[1 - axis]
         self.values, self.draws = np.moveaxis(grid.values, axis, 0), np.moveaxis(grid.draws, axis + 1, 1)
         self.z, self.noise = _standardised(
@@ -219,6 +221,23 @@ def positive(value: ArrayLike, draws: np.ndarray) -> Verdict:
     value, draws = np.mean(value), np.mean(draws.reshape(len(draws), -1), axis=1)
     z, noise = _standardised(value, draws)
     return _verdict(value, _around(value, draws), (z, noise), (-z, noise))
+
+
+def all_positive(values: ArrayLike, draws: np.ndarray, names: Sequence[str] = ()) -> Verdict:
+    """Each of several differences is above 0.
+
+    The value is the smallest of them; the contradiction, where `names` say what each is, the surest below 0.
+    """
+    values, draws = np.atleast_1d(values), draws.reshape(len(draws), -1)
+    z, noise = _standardised(values, draws)
+    smallest = int(values.argmin())
+    interval = _around(values[smallest], draws[:, smallest])
+    found = _verdict(values[smallest], interval, (z.min(), noise), (-z.min(), noise))
+    surest = int(z.argmin())
+    if z[surest] >= 0 or not names:
+        return found
+    gap = float(values[surest]), _around(values[surest], draws[:, surest])
+    return found._replace(contradiction=Contradiction(names[surest], *gap))
 
 
 def best_of(values: ArrayLike, draws: np.ndarray, chosen: int) -> Verdict:

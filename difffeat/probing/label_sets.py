@@ -50,3 +50,49 @@ def exact_match_by_label_set(
         }
     )
     return table.sort_values(["count", "labels"], ascending=[False, True], ignore_index=True)
+
+
+def chosen(
+    labels: ArrayLike,
+    names: Sequence[str],
+    given: Sequence[Sequence[str]] = (),
+    *,
+    count: int = 5,
+    least: int = 20,
+) -> dict[str, np.ndarray]:
+    """The samples of a few whole label sets: of those given, or of the most frequent ones.
+
+    Parameters
+    ----------
+    labels : array of shape (N, K), 0 or 1
+    names : sequence of K str
+    given : label sets as sequences of names; where there are none the most frequent are taken
+    count : int, how many sets are taken at most
+    least : int, samples that a set must have; sets of fewer are left out
+
+    Returns
+    -------
+    dict of the set's labels in one str to an int array of rows, most frequent set first; samples without
+        labels are no set
+
+    Raises
+    ------
+    ValueError
+        If a given set repeats another.
+
+    Source
+    ------
+    Diff-Feat, appendix J: five sets of similar size; Table 9 names them, not how they were found.
+    """
+    labels = check_labels(labels)
+    every, member = np.unique(labels, axis=0, return_inverse=True)
+    held = [tuple(name for name, on in zip(names, row, strict=True) if on) for row in every]
+    rows = {one: np.flatnonzero(member.ravel() == place) for place, one in enumerate(held) if one}
+    wanted = [frozenset(one) for one in given]
+    if len(set(wanted)) < len(wanted):
+        raise ValueError(f"label sets are given twice: {list(map(sorted, wanted))}")
+    taken = {one: found for one, found in rows.items() if len(found) >= least}
+    if wanted:
+        taken = {one: found for one, found in taken.items() if frozenset(one) in wanted}
+    ranked = sorted(taken, key=lambda one: (-len(taken[one]), one))[: len(wanted) or count]
+    return {", ".join(one): taken[one] for one in ranked}

@@ -2,9 +2,11 @@
 
 from difffeat.evidence.papers.diff_feat.claims.baselines import BASELINES
 from difffeat.evidence.papers.diff_feat.claims.claim import Claim, numbers
+from difffeat.evidence.papers.diff_feat.claims.clusters import CLUSTERS
 from difffeat.evidence.papers.diff_feat.claims.fusion import FUSION
 from difffeat.evidence.papers.diff_feat.claims.headlines import HEADLINES
 from difffeat.evidence.papers.diff_feat.claims.images import IMAGES
+from difffeat.evidence.papers.diff_feat.claims.labels import LABELS
 from difffeat.evidence.papers.diff_feat.claims.layer12 import LAYER12
 from difffeat.evidence.papers.diff_feat.claims.leakage import LEAKAGE
 from difffeat.evidence.papers.diff_feat.claims.lengths import LENGTHS
@@ -14,4 +16,17 @@ from difffeat.evidence.papers.diff_feat.claims.training import TRAINING
 
 __all__ = ["CLAIMS", "Claim", "numbers"]
 
-CLAIMS = (*IMAGES, *TEXT, *NOISING, *FUSION, *HEADLINES, *BASELINES, *LAYER12, *LEAKAGE, *LENGTHS, *TRAINING)
+CLAIMS = (
+    *IMAGES,
+    *TEXT,
+    *NOISING,
+    *FUSION,
+    *CLUSTERS,
+    *LABELS,
+    *HEADLINES,
+    *BASELINES,
+    *LAYER12,
+    *LEAKAGE,
+    *LENGTHS,
+    *TRAINING,
+)
