@@ -4,8 +4,9 @@ from difffeat.evidence.papers.diff_feat.claims.claim import Claim, numbers
 from difffeat.evidence.papers.diff_feat.claims.fusion import FUSION
 from difffeat.evidence.papers.diff_feat.claims.headlines import HEADLINES
 from difffeat.evidence.papers.diff_feat.claims.images import IMAGES
+from difffeat.evidence.papers.diff_feat.claims.metrics import METRICS
 from difffeat.evidence.papers.diff_feat.claims.text import TEXT
 
 __all__ = ["CLAIMS", "Claim", "numbers"]
 
-CLAIMS = (*IMAGES, *TEXT, *FUSION, *HEADLINES)
+CLAIMS = (*IMAGES, *TEXT, *METRICS, *FUSION, *HEADLINES)
