@@ -178,7 +178,7 @@ def draw_pairs(found: Mapping[str, Mapping[tuple, float]], metric: str = "mAP") 
     ------
     Diff-Feat, Figures 4 and 11 (bars there).
     """
-    heights = [1.0 + 0.3 * len({text for _, text in pairs}) for pairs in found.values()]
+    heights = [1.15 + 0.3 * len({text for _, text in pairs}) for pairs in found.values()]
     page, panels = canvas(sum(heights), [[name] for name in found], height_ratios=heights)
     rows = []
     for name, pairs in found.items():
@@ -187,7 +187,7 @@ def draw_pairs(found: Mapping[str, Mapping[tuple, float]], metric: str = "mAP") 
         _cells(axes, values, across, down, WIDTH - 1.0, digits=2)
         image, text = max(pairs, key=pairs.get)
         _outline(axes, across.index(image), down.index(text))
-        axes.set_title(f"{name}, {metric}: {_best(pairs)}", fontsize=9)
+        axes.set_title(f"{name}: {metric}\n{_best(pairs)}", fontsize=9)
         axes.set(xlabel="image (t, block)", ylabel="text (t, block)")
         rows += [
             [name, str(tuple(i)), str(tuple(t)), show(float(v), "percent", 2)] for (i, t), v in pairs.items()

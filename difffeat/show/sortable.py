@@ -79,7 +79,7 @@ def points(grid: Any, name: str) -> Sortable:
                 {
                     **{key: str(held) for key, held in place.items()},
                     first: shown.pop(first),
-                    "95 % interval": interval,
+                    f"{first}, 95 %": interval,
                     **shown,
                 }
             )

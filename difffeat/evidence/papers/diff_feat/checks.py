@@ -33,7 +33,12 @@ ROWS = 20  # points of the text grid of Table 5, paired in Table 4
 
 def of_tables() -> list[Check]:
     """Every check of the tables against each other and against the text: curves, scores, then the rest."""
-    checks = of_curves() + of_scores() + [text_mean(), text_deviation(), paired_t(), every_point()]
+    return [*of_curves(), *of_scores(), *of_summaries()]
+
+
+def of_summaries() -> list[Check]:
+    """Every check of a number that sums others up, of a count, and of what the text names."""
+    checks = [text_mean(), text_deviation(), paired_t(), every_point()]
     checks += [neighbourhood(number) for number in (5, 6)] + [chosen_pair()]
     checks += [fusion_beats(number) for number in (5, 6)]
     checks += [headline(1, 5), headline(2, 6), headline_row(), highest(1), highest(2)]

@@ -10,13 +10,8 @@ SLACK = 1 + 1e-6  # of comparisons of decimal fractions
 class Check(NamedTuple):
     """One check of the paper's numbers.
 
-    Attributes
-    ----------
-    what : str, what is checked
-    source : str, where in the paper
-    said : str, what the paper says there
-    verdict : `HOLDS`, `FAILS` or `UNKNOWN`
-    given : str, what its tables give, with what decides the verdict
+    `what` is checked, `source` is where in the paper and `said` what it says there. `verdict` is one of
+    `HOLDS`, `FAILS` and `UNKNOWN`, `given` what the tables give, with what decides the verdict.
     """
 
     what: str
