@@ -59,6 +59,24 @@ def read(folder: Path | str) -> dict[str, Split]:
     }
 
 
+def labels(folder: Path | str, part: str) -> Split:
+    """The labels of every image of a part, those without a caption among them.
+
+    Parameters
+    ----------
+    folder : path, as for `read`
+    part : "train", 82,783 images, or "val", 40,504
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read` does.
+    """
+    folder = Path(folder)
+    names, found = list(listed(folder / "categories.txt")), _labels(folder / f"{part}2014_labels.tsv.gz")
+    return Split(part, list(found), names, multi_hot(list(found.values()), names, list(found)))
+
+
 def _labels(path):
     """Image id -> label columns."""
     labels = {image: [number(column) for column in cell.split()] for image, cell in _cells(path).items()}

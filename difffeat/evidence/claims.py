@@ -74,7 +74,7 @@ def check(
     by = name_of(getattr(measured[0], "metric", "mAP"))
     about = dict(id=claim.id, what=claim.said(by), metric=claim.measured(by), unit=claim.unit)
     printed = published(claim, table)
-    if by != "mAP":  # the paper's number is of mAP
+    if by != name_of(claim.by):  # the paper's number is of another metric
         printed = printed._replace(value=None)
     about |= dict(paper=printed, seeds=tuple(seeds), draws=len(arrays[0].draws))
     try:

@@ -26,12 +26,14 @@ every difference counts.
 """
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from difffeat.base.format import decimals, show, show_interval
+from difffeat.probing.scoring import name_of
 
 LEVEL = 0.95
 
@@ -214,6 +216,31 @@ def same_best(grid: Any, axis: int) -> Verdict:
     )
     gap = c.difference(better, candidate, curve)
     return found._replace(contradiction=Contradiction(words, *gap))
+
+
+def same_under(grid: Any, other: Any, axis: int) -> Verdict:
+    """One point along `axis` is the best by two metrics, each seen at the best of the other axis.
+
+    Parameters
+    ----------
+    grid, other : grids (T, B) of one set of probes by two metrics, with draws of the same resamples
+    axis : 0 for timesteps, 1 for blocks
+
+    Returns
+    -------
+    Verdict, as `same_best` of the two profiles: its value is 1 where they peak at one point, else 1/2
+    """
+    both = (grid, other)
+    names = [name_of(getattr(one, "metric", f"metric {place}")) for place, one in enumerate(both, 1)]
+    points = [f"block {b}" for b in grid.blocks] if axis else [f"t = {t}" for t in grid.timesteps]
+    profiles = SimpleNamespace(
+        timesteps=names,
+        blocks=points,
+        titles=([f"by {name}" for name in names], points),
+        values=np.stack([one.values.max(axis=1 - axis) for one in both]),
+        draws=np.stack([one.draws.max(axis=2 - axis) for one in both], axis=1),
+    )
+    return same_best(profiles, 1)
 
 
 def positive(value: ArrayLike, draws: np.ndarray) -> Verdict:

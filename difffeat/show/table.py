@@ -12,6 +12,9 @@ MARKS = {
     "inconclusive": ("?", "#f6ecc4"),
     "not run": ("–", "#e4e4e4"),
     "other data": ("·", "#e4e4e4"),
+    "holds": ("✓", "#d5efe5"),
+    "does not hold": ("✗", "#f8dcc8"),
+    "cannot be told": ("?", "#f6ecc4"),
 }
 
 
@@ -20,7 +23,7 @@ class Table:
 
     Attributes
     ----------
-    frame : DataFrame of str
+    frame : DataFrame of str; the columns `status` and `verdict` show a mark as well as the words
     links : dict of (row, column) to address, optional
     marks : names of columns that hold a status and show its mark alone
     """
@@ -50,7 +53,7 @@ class Table:
         shown = escape(text)
         if name in self.marks:
             return _mark(text)
-        if name == "status" and text:
+        if name in ("status", "verdict") and text:
             word = next((word for word in MARKS if text.startswith(word)), "not run")
             mark, ground = MARKS[word]
             style = (

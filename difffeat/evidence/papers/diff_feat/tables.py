@@ -63,9 +63,7 @@ def table(number: int) -> pd.DataFrame:
     ValueError
         If the paper has no such table.
     """
-    printed = _printed(number)
-    read = {name: _converted(name, column) for name, column in printed.items()}
-    return pd.DataFrame(read)
+    return _read(number).copy()
 
 
 def grid(number: int, modality: str, metric: str = "mAP") -> Grid:
@@ -231,6 +229,12 @@ def speed(modality: str) -> Published:
     printed = SPEEDS[modality]
     half_a_digit = 0.5 * 10.0 ** -len(printed.partition(".")[2])
     return Published(float(printed), half_a_digit, "appendix B, training details", "not stated")
+
+
+@cache
+def _read(number):
+    """Cells as numbers where they are some."""
+    return pd.DataFrame({name: _converted(name, column) for name, column in _printed(number).items()})
 
 
 @cache

@@ -10,6 +10,7 @@ from difffeat.evidence.papers.diff_feat.claims.labels import LABELS
 from difffeat.evidence.papers.diff_feat.claims.layer12 import LAYER12
 from difffeat.evidence.papers.diff_feat.claims.leakage import LEAKAGE
 from difffeat.evidence.papers.diff_feat.claims.lengths import LENGTHS
+from difffeat.evidence.papers.diff_feat.claims.metrics import METRICS
 from difffeat.evidence.papers.diff_feat.claims.noising import NOISING
 from difffeat.evidence.papers.diff_feat.claims.text import TEXT
 from difffeat.evidence.papers.diff_feat.claims.training import TRAINING
@@ -28,5 +29,6 @@ CLAIMS = (
     *LAYER12,
     *LEAKAGE,
     *LENGTHS,
+    *METRICS,
     *TRAINING,
 )

@@ -27,6 +27,7 @@ class Claim:
     needs : str, the notebook that measures it, or what else it takes
     result : str, for a claim that is a number the id of the Result that holds ours
     part : str, which part of the paper's message it belongs to
+    by : str, the metric of the paper's number; beside another metric it does not stand
     """
 
     id: str
@@ -39,14 +40,15 @@ class Claim:
     published: Callable | None = None
     result: str = ""
     part: str = ""
+    by: str = "mAP"
 
-    def said(self, metric: str = "mAP") -> str:
-        """The claim in words, of this metric."""
-        return self.text.format(metric=metric)
+    def said(self, metric: str = "") -> str:
+        """The claim in words, of this metric, by default the paper's."""
+        return self.text.format(metric=metric or self.by)
 
-    def measured(self, metric: str = "mAP") -> str:
-        """What sums it up, of this metric."""
-        return self.metric.format(metric=metric)
+    def measured(self, metric: str = "") -> str:
+        """What sums it up, of this metric, by default the paper's."""
+        return self.metric.format(metric=metric or self.by)
 
 
 def numbers(given: Any) -> Any:
@@ -62,14 +64,14 @@ def gain(a: Measured, b: Measured) -> shapes.Verdict:
     return shapes.positive(a.values - b.values, a.draws - b.draws)
 
 
-def printed_image(number: int) -> tuple:
-    """The published grid of images, as a test takes it."""
-    return (paper.grid(number, "image"),)
+def printed_image(number: int, *metrics: str) -> tuple:
+    """The published grid of images by each metric, mAP unless named, as a test takes them."""
+    return tuple(paper.grid(number, "image", metric) for metric in metrics or ("mAP",))
 
 
-def printed_text(number: int) -> tuple:
-    """The published grid of text, as a test takes it."""
-    return (paper.grid(number, "text"),)
+def printed_text(number: int, *metrics: str) -> tuple:
+    """The published grid of text by each metric, mAP unless named, as a test takes them."""
+    return tuple(paper.grid(number, "text", metric) for metric in metrics or ("mAP",))
 
 
 def printed_best(*modalities: str) -> Callable:
