@@ -41,6 +41,7 @@
         shown += !row.hidden;
       }
       count.value = `${shown} of ${rows.length} claims`;
+      point(box);
     }
 
     const words = distinct(cells.map((cell) => cell.dataset.status));
@@ -64,6 +65,12 @@
     bar.append(...made.map(([label]) => label), clear, count);
     box.querySelector(".scroll").before(bar);
     show();
+  }
+
+  /** Say that the table goes on to the right, where it does. */
+  function point(box) {
+    const scroll = box.querySelector(".scroll");
+    box.querySelector(".cue").hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
   }
 
   /** What a cell is sorted by: a number where it has one, else its text; a cell without a number comes last. */
@@ -107,6 +114,8 @@
     for (const box of document.querySelectorAll(".difffeat-claims")) {
       filters(box);
       heads(box);
+      point(box);
+      window.addEventListener("resize", () => point(box));
     }
   }
 

@@ -111,7 +111,7 @@ class ClaimTable:
         rows = "".join(self._row(cells) for cells in self.frame.to_dict("records"))
         return (
             f'<div class="difffeat-claims">{self._downloads()}'
-            '<p class="cue" aria-hidden="true">The table goes on to the right: scroll it sideways →</p>'
+            '<p class="cue" hidden>The table goes on to the right: scroll it sideways →</p>'
             '<div class="scroll" role="region" tabindex="0" aria-label="All claims, a wide table">'
             '<table class="difffeat table"><caption>Every claim, and what each data set says to it</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>"
@@ -135,8 +135,9 @@ class ClaimTable:
         """One claim; what it is sorted and filtered by stands in attributes."""
         lead = (
             f'<th scope="row">{escape(cells["claim"])}<small>{escape(cells["metric"])}</small></th>'
-            f"<td>{escape(cells['part'])}</td><td>{escape(cells['source'])}</td>"
-            f"<td{_order(cells['paper'])}>{escape(cells['paper'])}</td>"
+            f'<td data-label="part">{escape(cells["part"])}</td>'
+            f'<td data-label="source">{escape(cells["source"])}</td>'
+            f'<td data-label="paper"{_order(cells["paper"])}>{escape(cells["paper"])}</td>'
         )
         ran = any(not cells[f"{name}: status"].startswith(NOT_RUN) for name in self.profiles)
         of_profiles = "".join(
@@ -184,8 +185,9 @@ def _cell(name, cells, told):
         shown = (
             f'<a href="{escape(held["page"])}">{table.badge(held["status"], word)}</a>{_number(cells, held)}'
         )
-    order = f"{list(table.MARKS).index(word)}"
-    return f'<td data-profile="{escape(name)}" data-status="{word}" data-order="{order}">{shown}</td>'
+    label, order = escape(name), list(table.MARKS).index(word)
+    attributes = f'data-label="{label}" data-profile="{label}" data-status="{word}" data-order="{order}"'
+    return f"<td {attributes}>{shown}</td>"
 
 
 def _number(cells, held):
@@ -195,4 +197,4 @@ def _number(cells, held):
     more += [f"paper {held['paper']}"] if held["paper"] not in (cells["paper"], MISSING) else []
     more += [f"against it: {held['contradicted by']}"] if held["contradicted by"] != MISSING else []
     small = "".join(f"<small>{escape(line)}</small>" for line in more)
-    return f"<b>{escape(held['ours'])}</b>{escape(interval)}{small}"
+    return f"<div><b>{escape(held['ours'])}</b>{escape(interval)}</div>{small}"
