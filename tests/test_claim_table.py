@@ -26,7 +26,7 @@ PARTS |= {"Headline numbers", "Baselines"}
 # What the paper has, as its text numbers it.
 SECTIONS = {"1", "2", "3", "3.1", "3.2", "3.3", "4", "4.1", "4.2", "4.3", "5", "6"}
 APPENDICES, TABLES, FIGURES = set("ABCDEFGHIJ"), set(range(1, 11)), set(range(1, 17))
-ELSEWHERE = ("the same of", "not tested in the paper")  # a setting of the book's own, which the row says
+ELSEWHERE = ("the same of", "not tested", "not stated")  # a setting of the book's own, which the row says
 
 
 def named(source):

@@ -62,7 +62,7 @@ def with_glance(readme: str, results: Path) -> str:
     measured = frame[~frame["status"].str.startswith(NOT_RUN)]
     rows = [COLUMNS, ["---"] * len(COLUMNS), *measured[COLUMNS].to_numpy().tolist()]
     table = "\n".join(f"| {' | '.join(_escaped(row))} |" for row in rows)
-    said = f"{answers.counted(counts)} Those measured, all others are on the book's page of claims:"
+    said = f"{answers.counted(counts)} Those that are measured (the book's page of claims has all):"
     return f"{before}{START}\n{answers.leakage()}\n\n{said}\n\n{table}\n\n{END}{rest.split(END)[1]}"
 
 

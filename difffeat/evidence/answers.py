@@ -118,12 +118,12 @@ def counted(page: Page) -> str:
         "reproduced": "reproduced",
         "differ": "differ",
         "inconclusive": "inconclusive",
-        "not_run": "not run in this run",
+        "not_run": "not measured in this run",
     }
     of = {name: page[f"claims_{name}"].value for name in (*words, "total", "elsewhere")}
     statuses = ", ".join(f"{of[name]} {word}" for name, word in words.items() if of[name])
-    elsewhere = f" Of these, {of['elsewhere']} are measured on other data." if of["elsewhere"] else ""
-    return f"Of {of['total']} claims: {statuses}.{elsewhere}"
+    elsewhere = f" ({of['elsewhere']} of these measured on other data)" if of["elsewhere"] else ""
+    return f"Of {of['total']} claims: {statuses}{elsewhere}."
 
 
 def models(folder: Path | str) -> str:
