@@ -62,9 +62,7 @@ def table(number: int) -> pd.DataFrame:
     ValueError
         If the paper has no such table.
     """
-    printed = _printed(number)
-    read = {name: _converted(name, column) for name, column in printed.items()}
-    return pd.DataFrame(read)
+    return _read(number).copy()
 
 
 def grid(number: int, modality: str, metric: str = "mAP") -> Grid:
@@ -221,6 +219,12 @@ def _printed(number):
     if not path.is_file():
         raise ValueError(f"the paper has no Table {number}; it has tables 1 to 10")
     return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+@cache
+def _read(number):
+    """A table as numbers where it has them; claims ask for the same tables hundreds of times."""
+    return pd.DataFrame({name: _converted(name, column) for name, column in _printed(number).items()})
 
 
 def _converted(name, column):
