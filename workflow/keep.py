@@ -15,6 +15,7 @@ import nbformat
 from difffeat import profiles
 from difffeat.evidence import answers
 from difffeat.show import tables
+from difffeat.show.claim_table import NOT_RUN, claim_table
 
 START, END = "<!-- at a glance: written by `make keep` from results/scenes -->\n", "<!-- end -->"
 COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status", "contradicted by"]
@@ -52,12 +53,22 @@ def keep_outputs(executed: Path, source: Path) -> None:
 
 
 def with_glance(readme: str, results: Path) -> str:
-    """The text of README.md with the finding and the table of claims of these results between its two
-    marks."""
+    """The text of README.md with the finding, the counts and the measured claims of these results between its
+    two marks."""
     before, rest = readme.split(START)
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *tables.claims(results).frame[COLUMNS].to_numpy().tolist()]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"{before}{START}\n{answers.leakage()}\n\n{table}\n\n{END}{rest.split(END)[1]}"
+    claims = claim_table(results, results.parent)
+    counts = {result.id: result for result in claims.counts}
+    frame = tables.claims(results).frame
+    measured = frame[~frame["status"].str.startswith(NOT_RUN)]
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *measured[COLUMNS].to_numpy().tolist()]
+    table = "\n".join(f"| {' | '.join(_escaped(row))} |" for row in rows)
+    said = f"{answers.counted(counts)} Those that are measured (the book's page of claims has all):"
+    return f"{before}{START}\n{answers.leakage()}\n\n{said}\n\n{table}\n\n{END}{rest.split(END)[1]}"
+
+
+def _escaped(row):
+    """Cells of a row of a table in Markdown, in which a bar would end one."""
+    return [cell.replace("|", "\\|") for cell in row]
 
 
 if __name__ == "__main__":

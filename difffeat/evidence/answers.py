@@ -107,6 +107,25 @@ def leakage(folder: Path | str | None = None) -> str:
     )
 
 
+def counted(page: Page) -> str:
+    """How many claims there are and how many have each status, of the claims page or what is to be one.
+
+    Parameters
+    ----------
+    page : Page, or any mapping of the ids of `ClaimTable.counts` to results
+    """
+    words = {
+        "reproduced": "reproduced",
+        "differ": "differ",
+        "inconclusive": "inconclusive",
+        "not_run": "not measured in this run",
+    }
+    of = {name: page[f"claims_{name}"].value for name in (*words, "total", "elsewhere")}
+    statuses = ", ".join(f"{of[name]} {word}" for name, word in words.items() if of[name])
+    elsewhere = f" ({of['elsewhere']} of these measured on other data)" if of["elsewhere"] else ""
+    return f"Of {of['total']} claims: {statuses}{elsewhere}."
+
+
 def models(folder: Path | str) -> str:
     """How large the models are that the page on the backbones measured; nothing where a run has no such
     page."""

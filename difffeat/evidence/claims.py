@@ -10,6 +10,9 @@ The status of a claim is computed from the noise in the measurement (images resa
 - `inconclusive`: neither,
 - `not run (needs ...)`: nobody has measured it here.
 
+Some claims are judged from results that a page has recorded for their own sake, by where these and both ends
+of their interval lie: see `readings`.
+
 A number that is no trend is held against the paper's on the paper's data alone; elsewhere its status is
 `other data`, and the paper's number stands beside it for orientation.
 
@@ -65,11 +68,14 @@ def check(
     Raises
     ------
     ValueError
-        If there is no such claim or it is a number, draws do not fit the values, or a value is not finite.
+        If there is no such claim, it is a number or one that reads results, draws do not fit the values, or a
+        value is not finite.
     """
     claim = _claim(claim)
     if claim.test is None:
         raise ValueError(f"{claim.id} is a number, not a trend; record Result({claim.result!r}, ...)")
+    if claim.reads:
+        raise ValueError(f"{claim.id} is judged from results that a page records: {', '.join(claim.reads)}")
     arrays = [_checked(claim.id, numbers(given)) for given in measured]
     by = name_of(getattr(measured[0], "metric", "mAP"))
     about = dict(id=claim.id, what=claim.said(by), metric=claim.measured(by), unit=claim.unit)
@@ -110,14 +116,14 @@ def _checked(name, given):
 
 
 def published(claim: Claim, table: int = 5) -> Published:
-    """The paper's number: of a claim that is one as it is printed, of a trend by the same test on the paper's
-    numbers."""
-    if claim.test is None:
-        return claim.published(table)
+    """The paper's number: of a claim that is one, or that reads results, as it is printed; of a trend by the
+    same test on the paper's numbers."""
     source = claim.source.replace("Table 5", f"Table {table}")
-    dataset = paper.DATASETS.get(table, "MS-COCO-enhanced")
+    dataset = claim.data or paper.DATASETS.get(table, "MS-COCO-enhanced")
     if claim.published is None:
         return Published(None, 0.0, source, dataset)
+    if claim.test is None or claim.reads:
+        return claim.published(table)
     return Published(claim.test(*claim.published(table)).value, 0.0, source, dataset)
 
 
@@ -129,19 +135,32 @@ def find(pages: Mapping[str, Page], claim: Claim) -> tuple[Page | None, Result |
     ValueError
         If two pages measure it: a claim has one owner, for the table could show either.
     """
-    found = [
-        (page, result)
-        for page in pages.values()
-        for result in page.results
-        if result.id == (claim.id if claim.test else claim.result)
-    ]
-    if len(found) > 1:
-        owners = " and ".join(page.notebook for page, _ in found)
-        raise ValueError(f"{found[0][1].id} is recorded by {owners}: give one of them another id")
-    if not found or claim.test:
-        return found[0] if found else (None, None)
-    page, result = found[0]
+    wanted = claim.reads or (claim.id if claim.test else claim.result,)
+    owners = [page for page in pages.values() if {*wanted} <= {result.id for result in page.results}]
+    if claim.reads and len(owners) > 1:  # what a claim reads may stand elsewhere too
+        owners = [page for page in owners if page.notebook in claim.needs] or owners
+    if len(owners) > 1:
+        names = " and ".join(page.notebook for page in owners)
+        raise ValueError(f"{wanted[0]} is recorded by {names}: give one of them another id")
+    if not owners:
+        return None, None
+    (page,) = owners
+    if claim.reads:
+        return _read(page, claim)
+    result = page[wanted[0]]
+    if claim.test:
+        return page, result
     if not comparable(page.dataset, claim.published(5)):
         return None, None
     headline = replace(result, what=claim.said(), paper=claim.published(5), status="")
     return page, number_status(headline, page.dataset)
+
+
+def _read(page, claim):
+    """(page, result) of a claim about what a page recorded; of another data set than the claim's none."""
+    printed = published(claim)
+    if claim.data and not comparable(page.dataset, printed):
+        return None, None
+    found = claim.test(page)
+    about = dict(what=claim.said(), metric=claim.measured(), unit=claim.unit, paper=printed)
+    return page, Result(claim.id, found.value, found.interval, status=found.status, **about)

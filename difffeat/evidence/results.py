@@ -27,7 +27,14 @@ SCHEMA = 2
 DIGITS = 6  # significant digits kept of a float
 OTHER_DATA = "other data"  # status of a number that stands beside the paper's for orientation alone
 # Which of the paper's data sets a split is, by `Split.dataset`: there do numbers compare, not trends alone.
-PAPER_NAMES = {"coco": ("MS-COCO", "MS-COCO-enhanced"), "vg500": ("VG500",), "ag_news": ("AG News",)}
+PAPER_NAMES = {
+    "coco": ("MS-COCO", "MS-COCO-enhanced"),
+    "vg500": ("VG500",),
+    "ag_news": ("AG News",),
+    "cifar100": ("CIFAR-100",),
+    "tiny_imagenet": ("Tiny-ImageNet",),
+    "voc": ("PASCAL VOC 2007",),
+}
 
 
 @dataclass(frozen=True)

@@ -54,16 +54,26 @@ class Table:
         if name in self.marks:
             return _mark(text)
         if name in ("status", "verdict") and text:
-            word = next((word for word in MARKS if text.startswith(word)), "not run")
-            mark, ground = MARKS[word]
-            style = (
-                f"background: {ground}; color: #1a1a1a; padding: 0.1em 0.4em; border-radius: 0.25em; "
-                "display: inline-block; overflow-wrap: anywhere; min-width: 7.5em"
-            )
-            shown = f'<span style="{style}"><span aria-hidden="true">{mark} </span>{shown}</span>'
+            shown = badge(text, next((word for word in MARKS if text.startswith(word)), "not run"))
         if (row, name) in self.links:
             shown = f'<a href="{escape(self.links[row, name])}">{shown}</a>'
         return f"<td>{shown}</td>"
+
+
+def badge(text: str, word: str) -> str:
+    """A status as HTML: its text on the ground of its word, with its mark.
+
+    Parameters
+    ----------
+    text : str
+    word : a key of `MARKS`
+    """
+    mark, ground = MARKS[word]
+    style = (
+        f"background: {ground}; color: #1a1a1a; padding: 0.1em 0.4em; border-radius: 0.25em; "
+        "display: inline-block; overflow-wrap: anywhere; min-width: 7.5em"
+    )
+    return f'<span style="{style}"><span aria-hidden="true">{mark} </span>{escape(text)}</span>'
 
 
 def _mark(status):

@@ -13,11 +13,12 @@ from difffeat.base.format import MISSING, decimals, show, show_difference, show_
 from difffeat.evidence.claims import find, published
 from difffeat.evidence.numbers import result
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
-from difffeat.evidence.results import Page, Result, comparable, read_all
+from difffeat.evidence.papers.diff_feat.tables import Published
+from difffeat.evidence.results import PAPER_NAMES, Page, Result, comparable, read_all
 from difffeat.probing.search import SearchResult
 from difffeat.show.table import Table
 
-NAMES = {"coco": "MS-COCO", "vg500": "VG500", "ag_news": "AG News"}  # data sets as the paper writes them
+NAMES = {name: printed[0] for name, printed in PAPER_NAMES.items()}  # data sets as the paper writes them
 COLUMNS = ["claim", "status", "paper", "ours", "interval", "contradicted by", "metric", "source", "dataset"]
 
 
@@ -119,15 +120,19 @@ def _against(result):
 def _not_run(claim):
     """The row of a claim that no page of this profile has measured."""
     printed = published(claim)
-    digits = decimals(claim.unit, rounding=printed.rounding)
     return {
         "claim": claim.said(),
         "source": claim.source,
         "dataset": printed.dataset,
         "metric": claim.measured(),
-        "paper": show(printed.value, claim.unit, digits),
+        "paper": shown(printed, claim.unit),
         "status": f"not run (needs {claim.needs})",
     }
+
+
+def shown(printed: Published, unit: str) -> str:
+    """A number of the paper as a table shows it, with the digits that are printed."""
+    return show(printed.value, unit, decimals(unit, rounding=printed.rounding))
 
 
 def heads(found: Mapping, others: Mapping[str, Sequence], labels: ArrayLike) -> Table:

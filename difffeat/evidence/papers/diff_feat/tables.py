@@ -246,6 +246,12 @@ def _printed(number):
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
+@cache
+def _read(number):
+    """A table as numbers where it has them; claims ask for the same tables hundreds of times."""
+    return pd.DataFrame({name: _converted(name, column) for name, column in _printed(number).items()})
+
+
 def _converted(name, column):
     """Text to numbers where all of a column are; percentages to fractions."""
     numbers = pd.to_numeric(column.mask(column == ""), errors="coerce")

@@ -21,13 +21,16 @@ class Claim:
     text : str, with {metric} where the name of the metric stands
     source : str, where the paper makes it
     metric, unit : str, of the number that sums it up; metric as text
-    test : callable of the measured arrays, returns a Verdict; None for a claim that is a number
+    test : callable of the measured arrays, returns a Verdict; of a claim that reads, callable of the Page,
+        returns a Reading; None for a claim that is a number
     published : callable of a table number (5 or 6), returns what `test` takes, or the Published number; None
         where the paper prints no number for it
     needs : str, the notebook that measures it, or what else it takes
     result : str, for a claim that is a number the id of the Result that holds ours
     part : str, which part of the paper's message it belongs to
     by : str, the metric of the paper's number; beside another metric it does not stand
+    reads : tuple of str, for a claim about results that one page has recorded, their ids
+    data : str, of a claim that reads, the paper's data set that it is about; "" where any will do
     """
 
     id: str
@@ -41,6 +44,8 @@ class Claim:
     result: str = ""
     part: str = ""
     by: str = "mAP"
+    reads: tuple = ()
+    data: str = ""
 
     def said(self, metric: str = "") -> str:
         """The claim in words, of this metric, by default the paper's."""
