@@ -49,8 +49,15 @@ def shape(name: str) -> dict:
     return _read_config(name, weights_folder(name) / "config.json")
 
 
-def build(name: str, folder: Path | str | None, trained: bool) -> Backbone:
+def build(name: str, folder: Path | str | None, trained: bool, length: int | None = None) -> Backbone:
     """A shipped backbone, or its untrained copy.
+
+    Parameters
+    ----------
+    name : str
+    folder : path of its files; by default those that are shipped
+    trained : bool, False for the untrained copy
+    length : int, optional, of a text model: tokens that texts are cut or padded to, in place of its own
 
     Returns
     -------
@@ -78,13 +85,15 @@ def build(name: str, folder: Path | str | None, trained: bool) -> Backbone:
         kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
         raise kind(f"{error}. The way out: {_way_out(name, folder)}") from error
     weights = {key: value.float() for key, value in weights.items()}
-    if trained:
-        model.load_state_dict(weights)
+    if not trained:  # a learned noise schedule is kept: both copies then read the same noised inputs
+        schedule = {key: value for key, value in weights.items() if key.startswith("schedule.")}
+        weights = model.state_dict() | schedule
+    model.load_state_dict(weights)
+    if length is None:
         return model
-    # A learned noise schedule is kept: both copies then read the same noised inputs.
-    schedule = {key: value for key, value in weights.items() if key.startswith("schedule.")}
-    model.load_state_dict(model.state_dict() | schedule)
-    return model
+    if model.modality != "text":
+        raise ValueError(f"{name} reads no texts, so it has no length")
+    return model.at_length(length)
 
 
 def _way_out(name, folder):
