@@ -17,7 +17,7 @@ from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
 from difffeat.probing import search
 from difffeat.probing.grid import Grid
-from difffeat.show import beside, sortable
+from difffeat.show import beside, f1, sortable
 
 TIMESTEPS, BLOCKS = (0, 50, 100), (0, 2, 4, 6)
 
@@ -183,3 +183,12 @@ def test_labels_of_images_without_a_caption_are_read_too(tmp_path):
     found = coco_lists.labels(tmp_path, "val")
     assert found.ids.tolist() == [3, 4, 5] and found.labels.tolist() == [[0, 1], [0, 0], [1, 1]]
     assert found.names == ("cat", "dog") and found.captions == ()
+
+
+def test_every_row_of_f1_is_shown_below_the_harmonic_mean():
+    rows, figure = f1.rows(), f1.draw()
+    assert len(rows) == len(figure.table.frame) == 130 and (rows.above < 0).all()
+    assert f1.words() == figure.alt
+    assert "in 130 of 130 rows of Tables 5 and 6, by 0.03 to 5.40 points" in figure.alt
+    first = figure.table.frame.iloc[0]
+    assert first.tolist() == ["Table 5", "image", "41.75%", "43.99%", "-2.24"]
