@@ -97,6 +97,10 @@ def test_f1_is_that_of_scikit_learn_and_its_draws_lie_around_it():
     assert found.draws.shape == (200, 4)
     low, high = found.interval
     assert (low <= found.value).all() and (found.value <= high).all() and (high - low)[:3].max() < 0.2
+    hits = by_label.hits(LABELS, SCORES)
+    assert hits / LABELS.sum(axis=0) == pytest.approx(
+        reference.recall_score(LABELS, SCORES >= 0.5, average=None)
+    )
     assert by_label.f1(LABELS, np.zeros(LABELS.shape)).value.tolist() == [0] * 4
 
 

@@ -65,7 +65,7 @@ def test_draws_spread_as_new_samples_do():
 
 
 def test_seeds_of_the_plane_widen_the_interval():
-    same, other = ([points(1, seed) for seed in seeds] for seeds in ((0, 0, 0), (0, 1, 2)))
+    same, other = ([points(far) for far in spread] for spread in ((1, 1, 1), (0.6, 1, 1.6)))
     narrow, wide = (clusters.tightness(planes, GROUPS)["silhouette"] for planes in (same, other))
     assert narrow.value == pytest.approx(clusters.tightness(same[:1], GROUPS)["silhouette"].value)
     assert wide.draws.std() > narrow.draws.std()
@@ -175,6 +175,7 @@ def test_whether_the_seed_decides():
              (("fused", 5), ("image", 0.5))}  # fmt: skip
     said = tightness.by_seed(seeds, ("fused", "image"), "here")
     assert said.endswith("Whether fused is the tightest of 2: no seed decides, by any of the indices.")
+    assert "DBI of image from" in said
     seeds["image"]["DBI"] = seeds["fused"]["DBI"] + [1, -0.1, 1]
     assert "the seed decides by DBI." in tightness.by_seed(seeds, ("fused", "image"), "here")
     one = {name: {index: values[:1] for index, values in found.items()} for name, found in seeds.items()}
@@ -183,7 +184,14 @@ def test_whether_the_seed_decides():
 
 def test_results_and_tables_of_indices():
     found = tight(fused=5, image=0.5, text=0.5)
-    results = tightness.results(found | {"text, projected": found["text"]}, "plane", "on the plane", [0, 1])
+    results = tightness.results(
+        found | {"text, projected": found["text"]}, "plane", "on the plane", printed=True
+    )
+    assert {result.id: result.paper and result.paper.value for result in results} | {
+        "plane_fused_dbi": 1.33,
+        "plane_image_chi": 123.46,
+        "plane_text_projected_silhouette": None,
+    } == {result.id: result.paper and result.paper.value for result in results}
     assert {result.id for result in results} >= {"plane_fused_dbi", "plane_text_projected_silhouette"}
     frame = figures.indices(found, printed=True).frame
     assert frame["DBI, paper"].tolist() == ["1.33", "3.18", "5.93"]

@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from difffeat.base.format import show, show_interval
+from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.papers.diff_feat.tables import Published
 from difffeat.evidence.results import Result
-from difffeat.probing.clusters import INDICES, SIGN
+from difffeat.probing.clusters import INDICES, RATIOS, SIGN
 from difffeat.probing.stats import Measured
 
+PRINTED = ("image", "text", "fused")  # the rows of the paper's Table 10
 Found = Mapping[str, Mapping[str, Measured]]  # {representation: {index: Measured}}
 
 
@@ -52,7 +55,7 @@ def against(found: Found, name: str, others: Sequence[str]) -> str:
 
 
 def by_seed(seeds: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str], where: str) -> str:
-    """How far one representation's indices move between t-SNE seeds, and whether any seed turns the order.
+    """How far indices move between t-SNE seeds, and whether the seed decides what is the tightest.
 
     Parameters
     ----------
@@ -61,29 +64,28 @@ def by_seed(seeds: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str],
     where : str, what the planes are of: "captions enhanced"
     """
     first, *others = names
-    moved = [
-        f"{index} of {first} from {show(float(values.min()), '', 2)} to {show(float(values.max()), '', 2)}"
-        for index, values in seeds[first].items()
-    ]
-    turned = [
-        index
-        for index in INDICES
-        if len(
-            {
-                bool((SIGN[index] * (mine - np.array(theirs)) > 0).all())
-                for mine, *theirs in zip(*(seeds[name][index] for name in names), strict=True)
-            }
-        )
-        > 1
-    ]
     count = len(seeds[first][INDICES[0]])
     if count < 2:
         return ""
+    moved = "; ".join(_most_moved(seeds, names, index) for index in INDICES)
+    turned = []
+    for index in INDICES:
+        mine, theirs = (SIGN[index] * np.stack([seeds[n][index] for n in of]) for of in ([first], others))
+        tightest = (mine > theirs).all(axis=0)  # under each seed
+        turned += [index] if tightest.any() and not tightest.all() else []
     order = f"the seed decides by {', '.join(turned)}" if turned else "no seed decides, by any of the indices"
     return (
-        f"Over {count} t-SNE seeds, {where}: {'; '.join(moved)}. "
+        f"Over {count} t-SNE seeds, {where}, the farthest moves are: {moved}. "
         f"Whether {first} is the tightest of {len(names)}: {order}."
     )
+
+
+def _most_moved(seeds, names, index):
+    """The representation whose index moves most between seeds, ratios of ratios, in words."""
+    scale = np.log if index in RATIOS else np.asarray
+    name = max(names, key=lambda name: np.ptp(scale(seeds[name][index])))
+    ends = [show(float(end(seeds[name][index])), "", 0 if index == "CHI" else 2) for end in (np.min, np.max)]
+    return f"{index} of {name} from {ends[0]} to {ends[1]}"
 
 
 def measured(found: Found) -> bool:
@@ -91,7 +93,9 @@ def measured(found: Found) -> bool:
     return all(np.size(number.value) for one in found.values() for number in one.values())
 
 
-def results(found: Found, name: str, what: str, seeds: Sequence[int] = ()) -> list[Result]:
+def results(
+    found: Found, name: str, what: str, *, seeds: Sequence[int] = (), printed: bool = False
+) -> list[Result]:
     """The indices of each representation as results of a page: `<name>_<representation>_<index>`.
 
     Parameters
@@ -100,6 +104,7 @@ def results(found: Found, name: str, what: str, seeds: Sequence[int] = ()) -> li
     name : str, start of the ids
     what : str, where they were measured
     seeds : t-SNE seeds averaged over
+    printed : bool, whether the paper's Table 10 stands beside them
     """
     if not measured(found):
         return []
@@ -111,9 +116,18 @@ def results(found: Found, name: str, what: str, seeds: Sequence[int] = ()) -> li
             f"{key}, {what}",
             index,
             "",
+            paper=table_10(key, index) if printed else None,
             seeds=tuple(seeds),
             draws=len(number.draws),
         )
         for key, one in found.items()
         for index, number in one.items()
     ]
+
+
+def table_10(name: str, index: str) -> Published | None:
+    """The paper's number of a representation; None of one that it does not have."""
+    if name not in PRINTED:
+        return None
+    rows = paper.table(10)["representation"]
+    return paper.value(10, index, representation=rows[PRINTED.index(name)])

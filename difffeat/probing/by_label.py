@@ -189,6 +189,12 @@ def _f1(correct, claimed, true):
     return np.divide(2.0 * correct, whole, out=np.zeros(whole.shape), where=whole > 0)
 
 
+def hits(labels: ArrayLike, scores: ArrayLike) -> np.ndarray:
+    """How many samples that hold a label are said to, at a threshold of 0.5, int array (K,)."""
+    labels, scores = metrics.check_scores(labels, scores)
+    return (labels & (scores >= LIKELY)).sum(axis=0)
+
+
 def mean_of(measured: stats.Measured, rows: np.ndarray) -> stats.Measured:
     """The mean over some labels, (K,) bool; of none an empty number, which a claim refuses."""
     if not rows.any():

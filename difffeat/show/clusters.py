@@ -10,13 +10,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from difffeat.base.format import show, show_interval
-from difffeat.evidence.papers.diff_feat import tables as paper
+from difffeat.evidence.tightness import table_10
 from difffeat.probing.clusters import INDICES, SIGN
 from difffeat.probing.stats import Measured
 from difffeat.show.figure import COLOURS, GREY, MARKERS, Figure, canvas, finished, styled
 from difffeat.show.table import Table
-
-PRINTED = {"image": 0, "text": 1, "fused": 2}  # rows of the paper's Table 10
 
 
 @styled
@@ -50,7 +48,7 @@ def planes(
     looks = dict(
         hue_order=names, style_order=names, palette=_looks(COLOURS, names), markers=_looks(MARKERS, names)
     )
-    page, panels = canvas(2.55, [list(planes)])
+    page, panels = canvas(2.8, [list(planes)])
     for place, (name, plane) in enumerate(planes.items()):
         axes = panels[name]
         drawn = dict(ax=axes, legend=place == 0, s=14, linewidth=0.2, alpha=0.85)
@@ -104,16 +102,11 @@ def indices(found: Mapping[str, Mapping[str, Measured]], printed: bool = False) 
             star = " *" if tops[index] == name else ""
             row[index] = f"{show(one[index].value, '', digits)} ({ends}){star}"
             if printed:
-                row[f"{index}, paper"] = _printed(name, index)
+                row[f"{index}, paper"] = show(getattr(table_10(name, index), "value", None), "", 3).rstrip(
+                    "0"
+                )
         rows.append(row)
     return Table(pd.DataFrame(rows))
-
-
-def _printed(name, index):
-    """The paper's number of a representation, as printed."""
-    if name not in PRINTED:
-        return "–"
-    return f"{paper.table(10)[index].iloc[PRINTED[name]]:g}"
 
 
 def seeds(found: Mapping[str, Mapping[str, np.ndarray]], seeds: Sequence[int]) -> Table:
