@@ -129,11 +129,14 @@ def test_curves_over_lengths(texts, tmp_path):
     assert done["texts cut"].tolist() == pytest.approx([2 / 3, 0])
     assert done["padding"].tolist() == pytest.approx([1 / 6, 6 / 15])
     sizes = [1, 5, 10]
+    assert lengths.whole(counts, sizes) == 5 and lengths.whole(counts, [1, 2]) == 2
     how = dict(root=tmp_path, resamples=20, probing=PROBED)
     curves = lengths.by_pooling(texts, model, RECIPE, sizes, ["mean", "real", "unpadded"], **how)
     mean, real, unpadded = curves.values()
     np.testing.assert_allclose(unpadded.values[1], unpadded.values[2])  # nothing but padding is added
     assert not np.isclose(mean.values[1], mean.values[2])
+    assert mean.lost(5).value == pytest.approx(mean.values[1] - mean.values[2])
+    np.testing.assert_allclose(unpadded.lost(5).draws, 0)
     np.testing.assert_allclose(real.values[0], mean.values[0])  # at one token nothing is padded
     assert (
         len({cache.provenance["backbone_sha256"] for curve in mean.features for cache in curve.values()}) == 3
@@ -213,6 +216,20 @@ def test_a_rise_and_a_fall(values, status):
     assert found.status == status and found.value == curve.lengths[number.values.argmax()]
     if values[-1] == 0.7:
         assert found.contradiction.what == "L = 40, an end, lies above all inside, L = 30 the nearest"
+
+
+def test_a_shorter_length_is_chosen_on_val_and_held_against_the_one_used():
+    def curve(values, val):
+        (number,) = compared(values, values)[:1]
+        return SimpleNamespace(lengths=(10, 20, 30), values=number.values, draws=number.draws, val=val)
+
+    found = check("length_shorter_is_better", curve([0.9, 0.6, 0.5], [0.1, 0.7, 0.5]), used=30)
+    assert found.status == "reproduced" and found.value == pytest.approx(0.1)
+    worse = curve([0.2, 0.3, 0.5], [0.1, 0.7, 0.9])
+    assert check("length_shorter_is_better", worse, used=30).status == "differs"
+    for used in (10, 25):
+        found = check("length_shorter_is_better", worse, used=used)
+        assert found.status.startswith(f"not run (needs {used} tokens and a length below")
 
 
 def test_what_the_figures_say():

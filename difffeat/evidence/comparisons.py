@@ -159,6 +159,23 @@ def rise_and_fall(curve: Any) -> Verdict:
     return found._replace(contradiction=Contradiction(told, gap, interval))
 
 
+def shorter(curve: Any, used: int) -> Verdict:
+    """A length below the one that is used is better than it; of the shorter ones the best on val.
+
+    Parameters
+    ----------
+    curve : lengths.Curve
+    used : int, one of its lengths
+    """
+    below = [place for place, length in enumerate(curve.lengths) if length < used]
+    if not below or used not in curve.lengths:
+        raise TooFewPoints(f"{used} tokens and a length below, got {list(curve.lengths)}")
+    best, place = max(below, key=lambda place: curve.val[place]), curve.lengths.index(used)
+    return shapes.positive(
+        curve.values[best] - curve.values[place], curve.draws[:, best] - curve.draws[:, place]
+    )
+
+
 def _dip(z, j):
     """How far point j lies in a dip, the lower of the two points around it, and words."""
     left, right = int(z[:j, j].argmax()), j + 1 + int(z[j + 1 :, j].argmax())

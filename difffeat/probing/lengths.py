@@ -62,10 +62,9 @@ class Curve:
         place = self.lengths.index(length)
         return Measured(float(self.values[place]), self.draws[:, place])
 
-    @property
-    def beyond_best(self) -> Measured:
-        """What is lost from the best length to the longest, on test."""
-        return self.at(self.best) - self.at(self.lengths[-1])
+    def lost(self, whole: int) -> Measured:
+        """The metric at a length that cuts no text, less that at the longest: what padding alone takes."""
+        return self.at(whole) - self.at(self.lengths[-1])
 
 
 def tokens(backbone: Plaid, texts: Sequence[str]) -> np.ndarray:
@@ -85,6 +84,11 @@ def chosen(counts: np.ndarray, quantiles: Sequence[float], beyond: Sequence[floa
     inside = np.quantile(counts, quantiles, method="inverted_cdf")
     outside = np.ceil(np.asarray(beyond, dtype=float) * counts.max())
     return sorted({max(1, int(length)) for length in (*inside, *outside)})
+
+
+def whole(counts: np.ndarray, lengths: Sequence[int]) -> int:
+    """The first of these rising lengths that cuts none of the texts, or the last where all cut some."""
+    return next((length for length in lengths if length >= counts.max()), lengths[-1])
 
 
 def shares(counts: np.ndarray, lengths: Sequence[int]) -> dict[str, np.ndarray]:

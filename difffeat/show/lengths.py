@@ -63,7 +63,7 @@ def by_length(curves: Mapping[str, Curve], counts: np.ndarray, *, used: int = 0)
             axes[side].axvline(used, color=GREY, linewidth=1.0, linestyle=":")
     axes["below"].set_xlabel("tokens L" + (f" (dotted: {used}, of other pages)" if used else ""))
     axes["below"].set_xticks(lengths)
-    axes["below"].legend(loc="center left", bbox_to_anchor=(0.0, 0.5))
+    axes["below"].legend(loc="center right")
     page.legend(*axes["above"].get_legend_handles_labels(), loc="outside upper center", ncols=1)
     said = [f"{name} {course(lengths, curve.values, 'L =', 'percent')}" for name, curve in curves.items()]
     alt = f"Lines of {metric} over {len(lengths)} lengths of texts in tokens. {'; '.join(said)}."
