@@ -224,7 +224,7 @@ def test_nothing_contradicts_a_claim_that_holds_everywhere(name, rows, options):
 
 def test_without_draws_a_contradiction_has_no_interval():
     found = check("text_falls_with_timestep", paper.grid(6, "text"), table=6)
-    what, value, interval = found.contradiction
+    what, value, interval, _ = found.contradiction
     assert what == "block 8: t = 10 lies above t = 0" and value == pytest.approx(1e-4) and interval is None
 
 

@@ -106,7 +106,8 @@ def test_losses_decide_a_claim_only_where_seeds_agree():
     assert status(0.1, 0.3, 0.1, 0.4, spread=0.0).status.startswith("not run (needs at least 2 seeds")
     against = status(0.1, 0.3, 0.1, 0.4, spread=0.01)
     assert against.status == "differs" or against.support < 0.95
-    assert against.contradiction.what == "linear_concat lies below addition"
+    assert against.contradiction.text.startswith("linear_concat lies below addition: -0.2")
+    assert "points" not in against.contradiction.text  # losses are no fractions
 
 
 def noisy(value, seed, noise=0.01):

@@ -44,18 +44,19 @@ class TooFewPoints(ValueError):
 
 class Contradiction(NamedTuple):
     """The comparison that speaks most strongly against a claim: in words, by how much, with its 95 %
-    interval."""
+    interval; the unit is "points" or "" where it is no difference of fractions."""
 
     what: str
     value: float
     interval: tuple | None
+    unit: str = "points"
 
     @property
     def text(self) -> str:
         """As tables and prose say it: "block 8: t = 30 lies above t = 0: +2.1 points (+1.0 to +3.2)"."""
-        digits = decimals("points", self.interval)
-        ends = f" ({show_interval(self.interval, 'points', digits)})" if self.interval else ""
-        return f"{self.what}: {show(self.value, 'points', digits)} points{ends}"
+        digits, points = decimals(self.unit, self.interval), " points" * (self.unit == "points")
+        ends = f" ({show_interval(self.interval, self.unit, digits)})" if self.interval else ""
+        return f"{self.what}: {show(self.value, self.unit, digits)}{points}{ends}"
 
 
 class Verdict(NamedTuple):

@@ -12,6 +12,7 @@ from difffeat.probing.methods import Methods
 from difffeat.show.figure import COLOURS, LIGHT, MARKERS, Figure, canvas, finished, styled, value_axis
 from difffeat.show.table import Table
 
+KINDS = ("CNN", "RNN", "Graph", "Transformer", "Diff-Feat, one feature", "not stated")  # each has its mark
 TITLES = {
     "method": "method",
     "kind": "kind",
@@ -55,14 +56,11 @@ def printed(rows: pd.DataFrame, others: Mapping[str, float] | None = None) -> Fi
     Diff-Feat, Tables 1 and 2.
     """
     lines = [(row.method, row.kind, row.mAP, row.captions_at_test == "yes") for row in rows.itertuples()]
-    lines += [
-        (name, "Diff-Feat, one feature", value, "text" in name) for name, value in (others or {}).items()
-    ]
+    lines += [(name, KINDS[4], value, "text" in name) for name, value in (others or {}).items()]
     lines.sort(key=lambda line: line[2])
-    kinds = list(dict.fromkeys([*rows["kind"], *(line[1] for line in lines)]))
     page, axes = canvas(1.1 + 0.25 * len(lines))
     for place, (_, kind, value, reads) in enumerate(lines):
-        colour, marker = COLOURS[kinds.index(kind)], MARKERS[kinds.index(kind)]
+        colour, marker = COLOURS[KINDS.index(kind)], MARKERS[KINDS.index(kind)]
         face = "white" if reads else colour
         axes.plot(value, place, marker, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.6)
         axes.annotate(
@@ -79,14 +77,14 @@ def printed(rows: pd.DataFrame, others: Mapping[str, float] | None = None) -> Fi
     axes.grid(axis="y", color=LIGHT, linewidth=0.6)
     axes.margins(x=0.14)
     value_axis(axes.xaxis, "percent", "mAP as printed")
-    page.legend(handles=_keys(kinds), loc="outside upper center", ncols=3)
+    page.legend(handles=_keys({line[1] for line in lines}), loc="outside upper center", ncols=3)
     return finished(page, _words(lines), _table(lines))
 
 
 def _keys(kinds):
     """What marks mean."""
     style = {"linestyle": "", "markersize": 7}
-    marks = zip(kinds, COLOURS, MARKERS, strict=False)
+    marks = [mark for mark in zip(KINDS, COLOURS, MARKERS, strict=False) if mark[0] in kinds]
     keys = [Line2D([], [], color=c, marker=m, label=kind, **style) for kind, c, m in marks]
     hollow = Line2D(
         [], [], color="#444444", marker="o", markerfacecolor="white", label="reads captions", **style

@@ -25,10 +25,8 @@ def lowest(*measured: Measured, first: int, names: tuple = ()) -> Verdict:
     Verdict
         Its value is the lowest of the others less the highest of the first.
     """
-    values, draws = (
-        np.array([given.values for given in measured]),
-        np.stack([given.draws for given in measured]),
-    )
+    values = np.array([given.values for given in measured])
+    draws = np.stack([given.draws for given in measured])
     if draws.std(axis=1).max() < 1e-9:  # but for rounding, one and the same
         raise TooFewPoints("at least 2 seeds of the first weights")
     found = shapes.positive(
@@ -37,9 +35,8 @@ def lowest(*measured: Measured, first: int, names: tuple = ()) -> Verdict:
     if found.value > 0 or not names:
         return found
     high, low = names[values[:first].argmax()], names[first + values[first:].argmin()]
-    return found._replace(
-        contradiction=Contradiction(f"{low} lies below {high}", found.value, found.interval)
-    )
+    against = Contradiction(f"{low} lies below {high}", found.value, found.interval, "")
+    return found._replace(contradiction=against)
 
 
 def flattens(narrow: Measured, knee: Measured, wide: Measured) -> Verdict:
@@ -50,9 +47,8 @@ def flattens(narrow: Measured, knee: Measured, wide: Measured) -> Verdict:
     found = shapes.positive(early - late, (knee.draws - narrow.draws) - (wide.draws - knee.draws))
     if found.value > 0:
         return found
-    words = (
-        f"it gains {show(float(late), 'points')} points beyond, {show(float(early), 'points')} up to there"
-    )
+    gained = [show(float(gain), "points") for gain in (late, early)]
+    words = f"it gains {gained[0]} points beyond, {gained[1]} up to there"
     return found._replace(contradiction=Contradiction(words, found.value, found.interval))
 
 
