@@ -91,3 +91,12 @@ def test_the_figure_says_who_wins():
     figure = drawn.wins(places, shares, SAMPLED, (11.0, 13.0))
     assert "block 12 100%" in figure.alt and "block 24" not in figure.alt
     assert list(figure.table.frame.columns) == ["peak at block", "block 8", "block 12", "block 16"]
+
+
+def test_the_figure_of_depths_says_each_block_and_its_interval():
+    found = [layers.Depth("this book", "scenes", "dit", 8, 12, (6, 10)), *layers.of_paper()]
+    figure = drawn.depths(found)
+    assert (
+        "this book, scenes: block 8 of 12" in figure.alt and "the paper, VG500: block 12 of 28" in figure.alt
+    )
+    assert figure.table.frame["95 % interval"].tolist() == ["0.50 to 0.83", "–", "–"]

@@ -46,7 +46,7 @@ class Compared(NamedTuple):
 
 MEASURED = {
     "dev-noise": (
-        Compared("images: the first noise seed less the last, at the best point", OWN, ("choice_seed",)),
+        Compared("images: the first noise seed less the last, largest timestep", OWN, ("choice_seed",)),
         Compared("statuses under each noise seed and under all", PROTOCOLS, axis="noise seed"),
     ),
     "dev-clock": (

@@ -1,4 +1,4 @@
-"""Figures of the best block: which sampled block wins, over the place where the truth peaks."""
+"""Figures of the best block: how deep it is, and which sampled block wins over the place of the true peak."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,63 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from difffeat.base.format import show
-from difffeat.show.figure import COLOURS, LIGHT, MARKERS, Figure, canvas, finished, styled, value_axis
+from difffeat.evidence.layers import Depth
+from difffeat.show.figure import (
+    COLOURS,
+    LIGHT,
+    MARKERS,
+    Figure,
+    canvas,
+    finished,
+    styled,
+    value_axis,
+    written,
+)
+
+
+@styled
+def depths(found: Sequence[Depth]) -> Figure:
+    """Best and chosen blocks as shares of the depth of their models, one line each, coloured by who says so.
+
+    Parameters
+    ----------
+    found : sequence of layers.Depth
+
+    Returns
+    -------
+    Figure
+    """
+    sources = list(dict.fromkeys(one.source for one in found))
+    page, axes = canvas(1.2 + 0.32 * len(found))
+    for row, one in enumerate(found):
+        share, ends = one.relative
+        place = sources.index(one.source)
+        style = {"color": COLOURS[place], "marker": MARKERS[place], "linestyle": "", "markersize": 6.5}
+        if ends:
+            axes.plot(ends, [row, row], color=COLOURS[place], linewidth=2.4, alpha=0.4)
+        first = one == next(other for other in found if other.source == one.source)
+        axes.plot([share], [row], label=one.source if first else None, **style)
+        axes.text(1.02, row, f"{one.block} of {one.depth}", va="center", fontsize=9)
+        axes.axhline(row, color=LIGHT, linewidth=0.6, zorder=0)
+    axes.set_yticks(range(len(found)), [one.data for one in found])
+    axes.set(xlim=(0, 1), ylim=(len(found) - 0.5, -0.5), xlabel="block / depth")
+    axes.tick_params(axis="y", length=0)
+    page.legend(loc="outside upper center", ncols=len(sources))
+    words = [f"{one.source}, {one.data}: block {one.block} of {one.depth}" for one in found]
+    alt = (
+        f"Blocks, best or chosen for training, as shares of their model's depth, 0 to 1. {'; '.join(words)}."
+    )
+    return finished(page, alt, _depths_table(found))
+
+
+def _depths_table(found):
+    """The same with the model, and the interval where there is one."""
+    rows = [
+        [one.source, one.data, one.model, f"{one.block} of {one.depth}", *written(*one.relative, "")]
+        for one in found
+    ]
+    names = ["source", "data or work", "model", "block", "block / depth", "95 % interval"]
+    return pd.DataFrame(rows, columns=names)
 
 
 @styled
