@@ -192,3 +192,19 @@ def test_every_row_of_f1_is_shown_below_the_harmonic_mean():
     assert "in 130 of 130 rows of Tables 5 and 6, by 0.03 to 5.40 points" in figure.alt
     first = figure.table.frame.iloc[0]
     assert first.tolist() == ["Table 5", "image", "41.75%", "43.99%", "-2.24"]
+
+
+def test_one_class_an_image_has_top_1_and_top_5_in_their_place():
+    grid = measured(metric="top-1", others={"top-5": measured((2, 1), "top-5")})
+    maps = beside.maps(5, "image", grid, depth=8)
+    assert [one.metric for one in maps] == ["mAP", "top-1 accuracy", "OP", "top-5 accuracy"]
+    assert "top-5 accuracy, here: highest 60.0% at t = 100, block 2" in beside.draw(maps).alt
+    assert {"top-1 accuracy", "top-1 accuracy, 95 %", "top-5 accuracy"} <= set(
+        sortable.points(grid, "a.csv").frame
+    )
+    rows = sortable.at_best(grid, 5, "image").frame
+    assert rows.iloc[:, 1].tolist() == ["–", "–"] and rows["metric"].tolist()[1] == "top-5 accuracy"
+    flat = np.ones((1, len(TIMESTEPS), len(BLOCKS)))  # top-5 of four classes
+    always = Grid(TIMESTEPS, BLOCKS, flat, flat, flat, flat, metric="top-5")
+    assert check("text_second_falls_with_timestep", always).status == "inconclusive"
+    assert beside.draw([beside.Map("here", "top-5 accuracy", always, 8)] * 2).png
