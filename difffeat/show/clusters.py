@@ -53,9 +53,9 @@ def planes(
         axes = panels[name]
         drawn = dict(ax=axes, legend=place == 0, s=14, linewidth=0.2, alpha=0.85)
         seaborn.scatterplot(x=plane[:, 0], y=plane[:, 1], hue=hue, style=hue, **looks, **drawn)
-        axes.set(xticks=[], yticks=[], xlabel="", ylabel="", box_aspect=1)
+        silhouette = f"silhouette {show(found[name]['silhouette'].value, digits=2)}"
+        axes.set(title=name, xticks=[], yticks=[], xlabel=silhouette, ylabel="", box_aspect=1)
         axes.spines[:].set(visible=True, color="#c8c8c8")
-        axes.set_title(f"{name}\nsilhouette {show(found[name]['silhouette'].value, digits=2)}")
     first = panels[next(iter(planes))]
     lines, labels = first.get_legend_handles_labels()
     first.get_legend().remove()
