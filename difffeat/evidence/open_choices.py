@@ -108,8 +108,8 @@ MEASURED = {
 NOT_MEASURED = {
     "dev-latents": "the embedded model has no autoencoder, so there is nothing to sample",
     "dev-crop": "scenes are square and drawn at the model's side, so nothing is cut",
-    "dev-pooling": "a probe on more numbers is another experiment",
-    "dev-caption": "a scene has one caption",
+    "dev-pooling": "a probe of another width is another experiment",
+    "dev-caption": "another caption is another profile: `caption` in its data settings",
     "dev-intervals": "tests hold how often each kind of interval covers the truth",
     "dev-models": "another model is another profile",
     "dev-dit": "tests hold that it is the official model",
