@@ -117,6 +117,11 @@ class Study:
         return dict(epochs=self.p.epochs) if self.p.epochs else dict(steps=self.p.steps)
 
     @property
+    def floor(self) -> dict:
+        """How floors are probed and judged, and where they are kept for other pages."""
+        return self.judging | self.length | dict(root=self.features)
+
+    @property
     def judging(self) -> dict:
         """How numbers are judged: the metric, and resamples for intervals."""
         return dict(metric=getattr(self.p, "metric", "mAP"), resamples=self.p.resamples)

@@ -145,3 +145,20 @@ def test_the_optimum_of_a_grid_is_that_of_its_best_point(world):
     assert floor.name == "regularised optimum"
     expected = floors.regularised("x", splits, features, resamples=50)
     assert floor.value == expected.value and floor.interval == expected.interval
+
+
+def test_a_probe_that_another_page_trained_is_read_and_another_is_trained(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    splits = {part: tiny.split(40, name=part) for part in ("train", "val", "test")}
+    features = {part: random.normal(size=(40, 5)).astype(np.float32) for part in splits}
+    how = dict(root=tmp_path / "features", steps=20)
+    first = floors.probe_scores(splits, features, **how)
+    plain = floors.probe_scores(splits, features, steps=20)
+    np.testing.assert_array_equal(first, plain)
+    with monkeypatch.context() as patched:
+        patched.setattr(probe, "fit_grid", lambda *_, **__: pytest.fail("trained again"))
+        np.testing.assert_array_equal(floors.probe_scores(splits, features, **how), first)
+    other = features | {"train": features["train"] + 1}
+    for changed in (dict(features=other), dict(steps=30)):
+        again = floors.probe_scores(splits, **dict(features=features) | how | changed)
+        assert not np.array_equal(again, first)

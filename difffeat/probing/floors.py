@@ -8,8 +8,10 @@ N samples, D width, K labels, R draws.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +20,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
-from difffeat.probing import probe, scoring, stats
+from difffeat.base.remember import remembered
+from difffeat.probing import grid, probe, scoring, stats
 
 if TYPE_CHECKING:
     from difffeat.features.datasets import Split
     from difffeat.probing.grid import Grid
 
+CODE = (*grid.CODE, "probing/floors.py")  # what makes the scores of a probe
 STRENGTHS = tuple(10.0**power for power in (-4, -3, -2, -1, 0))  # C of scikit-learn, larger is weaker
 
 
@@ -103,18 +107,39 @@ def probed(
     resamples: int = 200,
     **probing: object,
 ) -> Floor:
-    """Any features {part: (N, D)}, probed as those of a model are."""
+    """Any features {part: (N, D)}, probed as those of a model are; `probing` as in `probe_scores`."""
     scores = probe_scores(splits, features, metric, **probing)
     return judged(name, splits["test"], scores, metric, resamples)
 
 
 def probe_scores(
-    splits: Mapping[str, Split], features: Mapping[str, np.ndarray], metric: str = "mAP", **probing: object
+    splits: Mapping[str, Split],
+    features: Mapping[str, np.ndarray],
+    metric: str = "mAP",
+    root: Path | str | None = None,
+    **probing: object,
 ) -> np.ndarray:
-    """Probabilities on test, (N, K), of a linear probe on features {part: (N, D)}."""
-    loss = scoring.scoring(metric).loss
-    probes = probe.fit_grid(features["train"][None], splits["train"].labels, loss=loss, **probing)
-    return probes.scores(features["test"][None])[0]
+    """Probabilities on test, (N, K), of a linear probe on features {part: (N, D)}.
+
+    Parameters
+    ----------
+    splits : dict of "train" and "test" to Split
+    features : dict of the same parts to arrays (N, D)
+    metric : what the probe is trained for
+    root : path, optional, where the caches of features are: the scores are kept beside them, and read where
+        another page has trained the same probe
+    **probing : as for `probe.fit_grid`
+    """
+    loss, labels = scoring.scoring(metric).loss, splits["train"].labels
+
+    def trained():
+        probes = probe.fit_grid(features["train"][None], labels, loss=loss, **probing)
+        return {"scores": probes.scores(features["test"][None])[0]}
+
+    inputs = [np.ascontiguousarray(values) for values in (features["train"], features["test"], labels)]
+    told = [[hashlib.sha256(values).hexdigest(), values.shape] for values in inputs]
+    kept = None if root is None else Path(root).parent / "floors"
+    return remembered(kept, {"inputs": told, "probing": [loss, probing]}, CODE, trained)["scores"]
 
 
 def regularised(
