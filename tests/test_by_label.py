@@ -156,6 +156,13 @@ def test_a_pair_and_its_two_points_are_scored(grids):
     assert np.allclose(found["text"], alone.scores(one_pair.read(image, text, "test")[1][None])[0])
 
 
+def test_the_probe_of_a_grid_is_the_probe_trained_again(grids):
+    split, image, text = grids
+    again = by_label.f1(split["test"].labels, one_pair.scores(*grids, d_align=4, steps=5)["image"])
+    assert by_label.in_grid(image, np.array([True, False, True])) == pytest.approx(again.value[[0, 2]].mean())
+    assert by_label.in_grid(text, np.ones(3, bool), "accuracy") > 0
+
+
 def test_the_sum_inside_a_head_is_what_its_classifier_reads(grids):
     fused = one_pair.fit(*grids, d_align=4, steps=5)
     test = one_pair.read(*grids[1:], "test")

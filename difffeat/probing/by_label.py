@@ -189,6 +189,20 @@ def _f1(correct, claimed, true):
     return np.divide(2.0 * correct, whole, out=np.zeros(whole.shape), where=whole > 0)
 
 
+def in_grid(grid: Grid, rows: np.ndarray, name: str = "F1") -> float:
+    """Mean F1 over some labels at a grid's best point on its first noise seed, of the grid's own probe.
+
+    Parameters
+    ----------
+    grid : grid.Grid with `by_label`
+    rows : bool array of shape (K,)
+    name : str, a key of `by_label`
+    """
+    timestep, block = grid.best
+    place = grid.timesteps.index(timestep), grid.blocks.index(block)
+    return float(grid.by_label[name][(0, rows, *place)].mean())
+
+
 def hits(labels: ArrayLike, scores: ArrayLike) -> np.ndarray:
     """How many samples that hold a label are said to, at a threshold of 0.5, int array (K,)."""
     labels, scores = metrics.check_scores(labels, scores)
