@@ -14,6 +14,7 @@ import nbformat
 
 from difffeat import profiles
 from difffeat.evidence import answers
+from difffeat.evidence.papers.diff_feat.claims import CLAIMS
 from difffeat.show import tables
 from difffeat.show.claim_table import NOT_RUN, claim_table
 
@@ -53,16 +54,17 @@ def keep_outputs(executed: Path, source: Path) -> None:
 
 
 def with_glance(readme: str, results: Path) -> str:
-    """The text of README.md with the finding, the counts and the measured claims of these results between its
-    two marks."""
+    """The text of README.md with the finding, the counts and the paper's main claims, as far as these results
+    measure them, between its two marks."""
     before, rest = readme.split(START)
     claims = claim_table(results, results.parent)
     counts = {result.id: result for result in claims.counts}
     frame = tables.claims(results).frame
-    measured = frame[~frame["status"].str.startswith(NOT_RUN)]
+    main = ["abstract" in claim.source or "section 3" in claim.source for claim in CLAIMS]
+    measured = frame[main & ~frame["status"].str.startswith(NOT_RUN)]
     rows = [COLUMNS, ["---"] * len(COLUMNS), *measured[COLUMNS].to_numpy().tolist()]
     table = "\n".join(f"| {' | '.join(_escaped(row))} |" for row in rows)
-    said = f"{answers.counted(counts)} Those that are measured (the book's page of claims has all):"
+    said = f"{answers.counted(counts)} Those of the abstract and of section 3 (the book has all):"
     return f"{before}{START}\n{answers.leakage()}\n\n{said}\n\n{table}\n\n{END}{rest.split(END)[1]}"
 
 
