@@ -130,7 +130,7 @@ def load_checkpoint(path: Path | str, device: str = "cpu") -> dict | None:
         return None
     try:
         state = torch.load(path, weights_only=True, map_location=device)
-        return state | {"generator": state["generator"].cpu()}
+        return state | {name: state[name].cpu() for name in ("generator",) if name in state}
     except OSError:
         raise
     except Exception as error:  # PyTorch's reader meets damage with errors of every kind
