@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 
 from difffeat import profiles
 from difffeat.evidence import answers
@@ -60,7 +61,7 @@ def with_glance(readme: str, results: Path) -> str:
     claims = claim_table(results, results.parent)
     counts = {result.id: result for result in claims.counts}
     frame = tables.claims(results).frame
-    main = ["abstract" in claim.source or "section 3" in claim.source for claim in CLAIMS]
+    main = pd.Series(["abstract" in claim.source or "section 3" in claim.source for claim in CLAIMS])
     measured = frame[main & ~frame["status"].str.startswith(NOT_RUN)]
     rows = [COLUMNS, ["---"] * len(COLUMNS), *measured[COLUMNS].to_numpy().tolist()]
     table = "\n".join(f"| {' | '.join(_escaped(row))} |" for row in rows)
