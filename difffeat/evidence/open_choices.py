@@ -122,8 +122,9 @@ NOT_MEASURED = {
 }
 
 
-def entries(path: Path | str = ROOT / "book" / "deviations.md") -> list[Entry]:
-    """The entries of the page on deviations, in its order."""
+def entries(path: Path | str | None = None) -> list[Entry]:
+    """The entries of the page on deviations, in its order; by default of the book's."""
+    path = path or ROOT / "book" / "deviations.md"
     found = re.findall(
         r"^\((dev-[a-z0-9]+)\)=\n### (\d+)\. (.+)$", Path(path).read_text(encoding="utf-8"), re.MULTILINE
     )

@@ -25,19 +25,19 @@ OF_PROFILE = ["ours", "interval", "status", "for / against", "paper", "contradic
 NOT_RUN = "not run"
 
 
-def claim_table(folder: Path | str, stored: Path | str = ROOT / "results") -> "ClaimTable":
+def claim_table(folder: Path | str, stored: Path | str | None = None) -> "ClaimTable":
     """All claims beside all results there are.
 
     Parameters
     ----------
     folder : results folder of the run's own profile, `p.results`
-    stored : folder of the results folders of other profiles
+    stored : folder of the results folders of other profiles, by default the project's
 
     Returns
     -------
     ClaimTable
     """
-    own = Path(folder)
+    own, stored = Path(folder), stored or ROOT / "results"
     others = [found for found in sorted(Path(stored).iterdir()) if found.is_dir() and found.name != own.name]
     folders = {own.name: own} | {found.name: found for found in others if any(found.glob("*.json"))}
     return ClaimTable({name: tables.claims(found) for name, found in folders.items()}, _data(folders))
