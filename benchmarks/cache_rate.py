@@ -2,7 +2,7 @@
 
 Run by hand, on an otherwise idle machine: python benchmarks/cache_rate.py [--help]
 
-Ours is `cache.write_shard` for every shard and `views.write_view`, then `cache.open` and `Features.grid`:
+Ours is `cache.write_shard` for every shard and `views.write_view`, then `cache.open` and `Features.stack`:
 float32 comes in and goes out, float16 is kept; what is written is flushed to the disk, what is read is held
 against its checksums. Beside it, in the same run and taking turns:
 
