@@ -220,7 +220,7 @@ class _Run:
         if n and plan["noising"] == "random":
             noise = schedule.noise(plan["seed"], ids, latents.z.shape[1:])
         for timestep in plan["timesteps"]:
-            pooled = {block: np.empty((n, self.backbone.width), np.float32) for block in plan["blocks"]}
+            pooled = {}
             for rows, shown in self._batches(latents, n):
                 z = self._noised(latents.z[rows], timestep, None if noise is None else noise[rows])
                 mask = None if plan["pooling"] == "mean" else latents.mask[rows]
@@ -230,10 +230,12 @@ class _Run:
                     told["mask"] = mask
                 states = self.backbone.states(z, timestep, plan["blocks"], **told)
                 for block, tokens in states.items():
+                    if block not in pooled:  # as wide as its tokens come
+                        pooled[block] = np.empty((n, tokens.shape[-1]), np.float32)
                     pooled[block][rows] = _pool(tokens, mask)
                 self.advance(len(rows) / len(plan["timesteps"]))
-            for block in plan["blocks"]:
-                yield block, timestep, pooled[block]
+            for block in plan["blocks"]:  # of a shard without readable inputs no rows
+                yield block, timestep, pooled.get(block, np.empty((0, self.backbone.width), np.float32))
 
     def _batches(self, latents, n):
         """Yield (rows of a batch, tokens it needs); None for all. Without padding, texts go by length."""
