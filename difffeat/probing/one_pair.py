@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from difffeat.features.datasets import Split
-from difffeat.probing import fusion, probe
+from difffeat.probing import floors, fusion
 from difffeat.probing.fusion import Fused
 from difffeat.probing.grid import Grid
 from difffeat.probing.heads import first_weights
@@ -63,8 +63,8 @@ def scores(
     found = {}
     train, test = (read(images, texts, part) for part in ("train", "test"))
     for name, grid, seen, judged in zip(("image", "text"), (images, texts), train, test, strict=True):
-        labels = splits["train"].select(grid.features[0]["train"].ids).labels
-        found[name] = probe.fit_grid(seen[None], labels, **length).scores(judged[None])[0]
+        labelled = {"train": splits["train"].select(grid.features[0]["train"].ids)}
+        found[name] = floors.probe_scores(labelled, {"train": seen, "test": judged}, **length)
     return found | {"fused": fit(splits, images, texts, d_align=d_align, **length).scores(*test)}
 
 

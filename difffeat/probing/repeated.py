@@ -17,7 +17,7 @@ from difffeat.features.datasets import Split
 from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
 
-MADE_BY = ("fusion", "heads", "descent", "shared", "repeated")
+MADE_BY = ("fusion", "heads", "shared", "repeated")  # the modules that make its numbers, beside a grid's
 CODE = (*grid.CODE, *(f"probing/{name}.py" for name in MADE_BY))
 
 

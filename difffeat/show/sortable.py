@@ -14,11 +14,11 @@ from difffeat.base.format import show, show_interval
 from difffeat.evidence.numbers import result
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.verdicts import Check
+from difffeat.probing.metrics import DECIDED
 from difffeat.probing.scoring import name_of
 from difffeat.show.table import Table
 
 NAMES = {"CF1_macro": "CF1 (macro)", "CF1_harmonic": "CF1 (harmonic)"}
-ORDER = ("CP", "CR", "CF1_macro", "CF1_harmonic", "OP", "OR", "OF1")
 # Numbers by what they start with, text by the alphabet, a cell without a number last either way.
 SORT = """<script>(function(me){
 if(!me)return;var box=me.parentNode,body=box.querySelector("tbody");
@@ -91,7 +91,7 @@ def points(grid: Any, name: str) -> Sortable:
 
 def _by_metric(grid):
     """{a metric as it is printed: the grid by it}: the grid's own, then the paper's order."""
-    names = [name for name in ORDER if name in grid.others]
+    names = [name for name in DECIDED if name in grid.others]
     names += [name for name in grid.others if name not in names]
     return {name_of(grid.metric): grid} | {
         NAMES.get(name, name_of(name)): grid.others[name] for name in names
