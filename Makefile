@@ -15,7 +15,7 @@ export PYTHON PROFILE RUN GPU
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv book test test-code test-pages plan usage record keep unlock clean
+.PHONY: help venv book test plan usage record keep unlock clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export MPLBACKEND := agg
@@ -53,22 +53,20 @@ usage: $(INSTALLED)  ## what each page of the last run of PROFILE took: seconds 
 	@python workflow/usage.py "$$PROFILE"
 
 # Of the recorded pages that of real captions is held to its outputs, where the data are; the others take minutes.
-# The page of claims comes last: it reads what all others have recorded.
+# Pages that read what others have recorded come after these, the page of claims last: it reads all.
 CLAIMS := notebooks/90_claims.ipynb
-PAGES := $(filter-out $(CLAIMS),$(sort $(wildcard notebooks/*.ipynb))) $(CLAIMS)
+LAST := $(filter-out $(CLAIMS),$(shell grep -l 'p\.results' notebooks/*.ipynb)) $(CLAIMS)
+PAGES := $(filter-out $(LAST),$(sort $(wildcard notebooks/*.ipynb)))
 PAGES += $(if $(DIFFFEAT_REFERENCE),notebooks/recorded/coco_captions.ipynb)
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval.cfg
 
 # The workflow fills the cache with all cores first; one thread each, for sums that add up in the same order.
+# A file of tests or a page is a unit of work; the longest comes first, so that none is left alone at the end.
+TESTED := OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest $(NBVAL)
 test: book  ## unit tests, every notebook against its stored output, the strict book build and its checks
 	rm -rf build/test
-	@$(MAKE) --no-print-directory -j 2 --output-sync=line test-code test-pages
-
-test-code:
-	OMP_NUM_THREADS=1 python -m pytest tests
-
-test-pages:
-	OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest --nbval --nbval-current-env --nbval-cell-timeout 1800 \
-	  --nbval-sanitize-with tests/nbval.cfg $(PAGES) tests/results_checks.py tests/book_checks.py
+	$(TESTED) -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder tests/test_profiles_run.py $(PAGES) tests
+	$(TESTED) $(LAST) tests/results_checks.py tests/book_checks.py
 
 record: $(INSTALLED)  ## run recorded pages that are not up to date; DIFFFEAT_REFERENCE: the folder of real data
 	@python workflow/record.py

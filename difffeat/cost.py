@@ -109,7 +109,7 @@ def model(name: str, length: int = published.PLAID_LENGTH) -> Model:
 
     Parameters
     ----------
-    name : "dit-xl-2-256", "plaid-1b", either with "-random", or a shipped model
+    name : "dit-xl-2-256", "plaid-1b", either with "-random", or one that this project trained
     length : int, tokens of a text of a published model
 
     Raises
@@ -120,7 +120,7 @@ def model(name: str, length: int = published.PLAID_LENGTH) -> Model:
     shapes = {
         "dit-xl-2-256": (_dit, published.DIT_XL),
         "plaid-1b": (_plaid, published.PLAID_1B | {"length": length}),
-    } | {shipped_name: (costs, shipped.shape(shipped_name)) for shipped_name, costs in SHIPPED.items()}
+    } | {own: (_plaid if own.startswith("plaid") else _dit, shipped.shape(own)) for own in _trained_here()}
     known = name.removesuffix("-random")
     if known not in shapes:
         raise ValueError(f"the cost of {name!r} is not known; known: {', '.join(shapes)}")
@@ -144,7 +144,10 @@ def _plaid(shape):
     return _count(lambda: network.run_block(0, torch.empty(1, shape["length"], network.width), tables))
 
 
-SHIPPED = {"dit-scenes": _dit, "plaid-scenes": _plaid}
+def _trained_here():
+    """The diffusion models of this project whose files are there."""
+    names = ("dit-scenes", "plaid-scenes", *shipped.OF_REAL_DATA)
+    return [name for name in names if (shipped.weights_folder(name) / "config.json").is_file()]
 
 
 def _autoencoder():

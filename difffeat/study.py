@@ -20,7 +20,7 @@ from difffeat import backbones, profiles
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.results import Page, Result
-from difffeat.features import datasets
+from difffeat.features import datasets, kinds
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
 from difffeat.features.recipe import Recipe
@@ -155,6 +155,14 @@ class Study:
         recipe, seeds = self.recipe("image", **changes), self.p.noise_seeds if seeds is None else seeds
         return grid.measure(self.original, self.model("image", trained), recipe, seeds=seeds, **self._probed)
 
+    def images_by_kind(self, **changes: object) -> dict[str, Grid]:
+        """{kind of labels: the grid of image features, probed for labels of that kind alone}."""
+        model, recipe = self.model("image"), self.recipe("image", **changes)
+        return {
+            kind: grid.measure(splits, model, recipe, seeds=self.p.noise_seeds, **self._probed)
+            for kind, splits in kinds.by_kind(self.original).items()
+        }
+
     def clean(self, **changes: object) -> Grid:
         """The grid of images without noise, of which the model is told that they are noised."""
         return grid.conditioned(
@@ -162,18 +170,24 @@ class Study:
         )
 
     def texts(
-        self, kind: str | None = None, *, trained: bool = True, seeds: Sequence[int] = (0,), **changes: object
+        self,
+        kind: str | Mapping[str, Split] | None = None,
+        *,
+        trained: bool = True,
+        seeds: Sequence[int] = (0,),
+        **changes: object,
     ) -> Grid:
         """The grid of text features, without a draw of noise unless said otherwise.
 
         Parameters
         ----------
-        kind : "as written", "enhanced" or "masked"; by default the paper's
+        kind : "as written", "enhanced" or "masked", by default the paper's; or splits with other captions
         trained : bool, False for the untrained copy
         seeds : noise seeds, of noising that draws
         **changes : fields of the `Recipe` in place of the page's
         """
-        splits, recipe = self.told[kind or self.kind], self.recipe("text", **changes)
+        splits = kind if isinstance(kind, Mapping) else self.told[kind or self.kind]
+        recipe = self.recipe("text", **changes)
         return grid.measure(splits, self.model("text", trained), recipe, seeds=seeds, **self._probed)
 
     @property

@@ -1,4 +1,5 @@
-"""What all tests share: a cache of their own, so that none reads or leaves anything in the project's."""
+"""What all tests share: a cache of their own, so that none reads or leaves anything in the project's; and the
+usual folder of results, whatever that of the pages that are tested beside them is."""
 
 import pytest
 
@@ -9,4 +10,5 @@ def own_cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIFFFEAT_CACHE", str(folder))
+        patch.delenv("DIFFFEAT_RESULTS", raising=False)
         yield folder

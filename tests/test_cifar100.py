@@ -7,7 +7,7 @@ from layouts import reference
 from PIL import Image
 
 import data_prep
-from data_prep.readers import cifar100
+from data_prep.readers import packed
 
 COUNTS = {"train": 25, "test": 5}
 
@@ -67,19 +67,19 @@ def test_superclasses(root, parts):
 
 
 def test_unpacking_goes_on_where_it_was_stopped(root, monkeypatch, tmp_path):
-    monkeypatch.setattr(cifar100, "TOGETHER", 10)
+    monkeypatch.setattr(packed, "TOGETHER", 10)
     monkeypatch.setenv("DIFFFEAT_CACHE", str(tmp_path / "cache"))
     unpacked = tmp_path / "cache" / "prepared" / "cifar-100"
-    save, written = Image.Image.save, []
+    png, written = packed.png, []
 
-    def stop(image, path):
-        if len(written) == 17:
+    def stop(record):
+        if len(written) == 18:  # the first is looked at for its kind, then ten make a folder
             raise KeyboardInterrupt
-        written.append(path)
-        save(image, path)
+        written.append(record)
+        return png(record)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Image.Image, "save", stop)
+        patch.setattr(packed, "png", stop)
         with pytest.raises(KeyboardInterrupt):
             splits(root)
     folders = [path for path in unpacked.glob("train-*/*") if path.name[0] != "."]
@@ -159,3 +159,67 @@ def test_real_images_come_back_bit_for_bit(tmp_path):
     for row, (name, pixels) in enumerate(parts["test"]):
         assert np.array_equal(np.asarray(read["test"].image(row)), pixels)
         assert read["test"].names[read["test"].labels[row].argmax()] == name
+
+
+def npz(path, files, **columns):
+    """An `.npz` file of pictures: PNG files one after another, and a row of each column a picture."""
+    ends = np.cumsum([0, *map(len, files)])
+    np.savez(path, data=np.frombuffer(b"".join(files), np.uint8), offsets=ends, **columns)
+
+
+@pytest.fixture
+def packed_root(tmp_path, parts):
+    """The same images as `.npz` files, classes one after another."""
+    root = tmp_path / "packed"
+    root.mkdir()
+    for part, records in parts.items():
+        files = [packed.png(pixels.transpose(2, 0, 1).reshape(-1)) for _, _, pixels in records]
+        npz(root / f"{part}.npz", files, labels=np.array([fine for _, fine, _ in records], np.uint8))
+    (root / "classes.txt").write_text("\n".join(f"class {n}" for n in range(100)))
+    return root
+
+
+def test_npz_files_give_the_same_images_mixed(root, packed_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFFFEAT_CACHE", str(tmp_path / "cache"))
+    settings = {"reader": "cifar100", "folder": str(packed_root), "validation": 5, "check_counts": False}
+    read, binary = data_prep.splits(settings), splits(root)
+    for part, split in read.items():
+        assert sorted(split.ids) == sorted(binary[part].ids)
+        other = binary[part].select(split.ids)
+        assert np.array_equal(split.labels, other.labels)
+        for row in range(len(split)):
+            assert np.array_equal(np.asarray(split.image(row)), np.asarray(other.image(row)))
+    assert read["train"].ids.tolist() != sorted(read["train"].ids), (
+        "classes come one after another in the file"
+    )
+    with pytest.raises(ValueError, match=r"hold fine labels alone, labels is 'coarse'"):
+        data_prep.splits(settings | {"labels": "coarse"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({}, r"train\.npz lacks labels; it has data, offsets"),
+        ({"labels": np.zeros(3, np.uint8)}, r"train\.npz: 3 labels of 2 pictures"),
+        ({"labels": np.array([0, 200], np.uint8)}, r"record 1 .* has fine label 200, expected 0 to 99"),
+        ({"labels": np.zeros(2, np.uint8), "offsets": np.array([0, 9, 4])}, "offsets do not cut its"),
+    ],
+)
+def test_damaged_npz_files(packed_root, columns, message):
+    np.savez(
+        packed_root / "train.npz",
+        **{"data": np.zeros(9, np.uint8), "offsets": np.array([0, 4, 9])} | columns,
+    )
+    settings = {"reader": "cifar100", "folder": str(packed_root), "validation": 1, "check_counts": False}
+    with pytest.raises(ValueError, match=message):
+        data_prep.splits(settings)
+
+
+def test_an_npz_file_cut_anywhere_is_named(packed_root):
+    path = packed_root / "train.npz"
+    whole = path.read_bytes()
+    settings = {"reader": "cifar100", "folder": str(packed_root), "validation": 5, "check_counts": False}
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"train\.npz is no \.npz file, or ends early"):
+            data_prep.splits(settings)

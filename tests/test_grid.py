@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from difffeat.base import remember as files
 from difffeat.features import datasets, extract
 from difffeat.features.recipe import Recipe
-from difffeat.probing import floors, fusion, grid, metrics, pairs, probe, repeated, resampled, stats
+from difffeat.probing import floors, fusion, grid, metrics, one_pair, pairs, probe, repeated, resampled, stats
 from difffeat.probing.pairs import Pairs
 
 RECIPE = Recipe(blocks=[0, 1, 2], timesteps=[0, 100])
@@ -390,7 +390,7 @@ def test_draws_of_decisions_are_the_metrics_of_the_images_drawn():
             assert draws[name][draw] == pytest.approx(expected[name])
 
 
-@pytest.mark.parametrize("module", [grid, pairs, floors, repeated])
+@pytest.mark.parametrize("module", [grid, pairs, floors, repeated, one_pair])
 def test_what_is_remembered_depends_on_every_module_that_makes_it(module):
     """Modules of this wing that are imported, one through another, by what measures; floors only read."""
     reached, todo = set(), [module.__name__]

@@ -19,7 +19,9 @@ from data_prep.scenes.language import captions
 from data_prep.scenes.world import CATEGORIES
 from data_prep.training import plaid as train_plaid
 from data_prep.training.shared import MALLOC
+from data_prep.training.texts import of_scenes
 from data_prep.training.variational import Terms, loss_terms, prior_term, token_weights, training_step
+from data_prep.training.vocabulary import spread
 from difffeat import backbones
 
 TINY = (
@@ -205,7 +207,7 @@ def test_the_rise_of_gamma_learns_to_even_out_the_loss():
 
 def test_lists_of_labels_are_those_of_another_image():
     count = 2000
-    texts = train_plaid.training_texts(0, count, 0)
+    texts = of_scenes(0, count, 0).train
     known = captions(0, 0, count)
     listed = [
         (text, labels) for text, (_, labels) in zip(texts, known, strict=True) if "there are also" in text
@@ -221,12 +223,12 @@ def test_lists_of_labels_are_those_of_another_image():
         if text == " ".join(sentences[:3])
     ]
     assert 0.4 < len(several) / count < 0.5
-    assert texts == train_plaid.training_texts(0, count, 0)
+    assert texts == of_scenes(0, count, 0).train
 
 
 def test_spread_keeps_the_start_of_embeddings_apart():
     generator = torch.Generator().manual_seed(0)
-    points = train_plaid.spread(200, 16, generator)
+    points = spread(200, 16, generator)
     torch.testing.assert_close(points.norm(dim=1), torch.ones(200))
     random = torch.nn.functional.normalize(torch.randn(200, 16, generator=generator), dim=1)
     highest = [float((code @ code.T).fill_diagonal_(-1).max()) for code in (points, random)]

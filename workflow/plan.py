@@ -74,9 +74,10 @@ def missing(profile: profiles.Profile) -> Iterator[str]:
     if "dit-xl-2-256" in names:
         names.add("sd-vae-ft-mse")
     for model in sorted(names):
-        own = profile.models.get(model, {}).get("folder") or model in shipped.TRAINED_BY or "-random" in model
-        if not (own or published.folder_of(model).is_dir()):
-            yield f"{model}: python -m data_prep.fetch {model}"
+        own = profile.models.get(model, {}).get("folder") or "-random" in model
+        if not (own or shipped.weights_folder(model).is_dir()):
+            fetched = f"python -m data_prep.fetch {model}"
+            yield f"{model}: {shipped.trained_by(model) if model in shipped.OF_REAL_DATA else fetched}"
 
 
 def sets(taken: Mapping) -> int:

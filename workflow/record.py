@@ -3,9 +3,10 @@
     python workflow/record.py                # all of them that are not up to date
     python workflow/record.py single_label   # these
 
-A page that ran with the code and the profile that are there now is not run again, so what was interrupted
-goes on with the next page. Pages on real data take a folder in DIFFFEAT_REFERENCE, and are left out without
-it.
+A page that sums up others names their profiles in its metadata, under `profiles`: the workflow brings their
+pages up to date first. What ran with the code and the profile that are there now is not run again, so what
+was interrupted goes on with the next page. Pages on real data take a folder in DIFFFEAT_REFERENCE, and are
+left out without it.
 """
 
 import hashlib
@@ -85,8 +86,13 @@ def took(path: Path) -> str:
 
 
 def run(path: Path) -> None:
-    """Run a page and keep what it made."""
+    """Run a page, after those of the profiles that it sums up, and keep what they made."""
     started, profile = digest(path), profile_of(path)
+    for summed in profiles.declared(path.stem).get("profiles", []):
+        pages = [f"build/results/{summed}/{page}.json" for page in profiles.load(summed).pages]
+        command = ["snakemake", "--workflow-profile", "workflow/profiles/default", *pages]
+        subprocess.run(command, check=True, env=os.environ | {"DIFFFEAT_PROFILE": summed})
+        keep.main(summed)
     executed = marked(path).with_suffix(".ipynb")
     executed.parent.mkdir(parents=True, exist_ok=True)
     there = os.environ | {"DIFFFEAT_RESULTS": "build/results"}

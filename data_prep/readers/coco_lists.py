@@ -9,13 +9,10 @@ tables with a header where named, tabs between cells, gzipped:
 """
 
 import csv
-import gzip
-import io
-import zlib
 from pathlib import Path
 
-from data_prep.readers.reading import listed, number
-from difffeat.base.checked import regular, shown
+from data_prep.readers.reading import listed, number, text_lines
+from difffeat.base.checked import shown
 from difffeat.features.datasets import Split
 from difffeat.features.prepared import multi_hot
 
@@ -104,16 +101,6 @@ def _cells(path):
 def _rows(path):
     """The lines of a list, cut at tabs."""
     try:
-        yield from csv.reader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+        yield from csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
     except csv.Error as error:
         raise ValueError(f"{path} has a line that is none of a list: {error}") from error
-
-
-def _lines(path):
-    """The lines of a gzipped list."""
-    packed = regular(path, "a list of COCO 2014").read_bytes()
-    try:
-        text = gzip.decompress(packed).decode("utf-8")
-    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not gzipped text in utf-8, or ends early: {error}") from error
-    return io.StringIO(text, newline="")

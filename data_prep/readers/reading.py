@@ -159,7 +159,9 @@ def _ordered(split, train, part) -> Split:
         )
     order = [split.names.index(name) for name in train.names]
     ignored = None if split.ignored is None else split.ignored[:, order]
-    return replace(split, names=train.names, labels=split.labels[:, order], ignored=ignored)
+    return replace(
+        split, names=train.names, kinds=train.kinds, labels=split.labels[:, order], ignored=ignored
+    )
 
 
 def _few(names):
@@ -194,3 +196,15 @@ def with_val(parts: dict[str, Split], count: int) -> dict[str, Split]:
     held = np.isin(train.ids, np.random.default_rng(0).choice(np.sort(train.ids), size=count, replace=False))
     val = replace(train.select(train.ids[held]), name="val")
     return parts | {"train": train.select(train.ids[~held]), "val": val}
+
+
+def mixed(parts: Mapping[str, Split]) -> dict[str, Split]:
+    """The parts with their samples in a fixed random order, so that the first ones are a fair sample.
+
+    For data sets whose files are in an order that means something, as classes one after another. The order
+    depends on the ids alone.
+    """
+    return {
+        part: split.select(np.random.default_rng(0).permutation(np.sort(split.ids)))
+        for part, split in parts.items()
+    }

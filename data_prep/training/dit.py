@@ -1,22 +1,21 @@
-"""Train `dit-scenes`, the image backbone of the scenes profile, from scratch.
+"""Train an image backbone from scratch: `python -m data_prep.training.dit --model dit-scenes`, or another.
 
-A 12-block DiT on patch-PCA latents of scenes drawn for it (the probes' training images are among
-them, the validation and test images are not). The paper's schedule: DDPM, T = 1000, linear betas;
-unconditional through the null label. Stopped at any time, the same command goes on from the last checkpoint.
+A 12-block DiT on patch-PCA latents of pictures, without their labels: of scenes drawn for it, or of the train
+part of a real data set (the probes' training images are among them, the validation and test images are not).
+The paper's schedule: DDPM, T = 1000, linear betas; unconditional through the null label. Stopped at any time,
+the same command goes on from the last checkpoint.
 """
 
 import argparse
 import time
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from data_prep.scenes.drawing import render
-from data_prep.scenes.generate import FIRST_INDEX, end_with_parent
-from data_prep.scenes.world import layout
+from data_prep.training import pictures
+from data_prep.training.pictures import Pictures, to_unit
 from data_prep.training.shared import (
     Average,
     Log,
@@ -24,6 +23,7 @@ from data_prep.training.shared import (
     card_options,
     learning_rate,
     load_checkpoint,
+    outside,
     restart_with_fast_malloc,
     save_checkpoint,
     write_weights,
@@ -35,102 +35,118 @@ from difffeat.base.files import write_whole
 from difffeat.base.progress import bar
 from difffeat.features.schedule import DDPM
 
-SIDE, PATCH = 64, 8
 VALIDATION_TIMESTEPS = (10, 30, 50, 100, 200, 300, 500, 700, 850, 980)
 
 
+class Model(NamedTuple):
+    """What a model is trained on, and the options that its weights were trained with."""
+
+    profile: str  # whose data it sees
+    side: int  # pixels of its pictures
+    patch: int  # pixels of the squares that PCA makes a token of
+    framing: str  # how a picture becomes a square, see `latents.square`
+    options: dict
+
+
+MODELS = {
+    "dit-scenes": Model(
+        "scenes",
+        64,
+        8,
+        "published",
+        dict(samples=520_000, decay=200_000, images=60_000, channels=20, width=96, heads=3),
+    ),
+    "dit-fashion": Model(
+        "fashion",
+        64,
+        8,
+        "whole",
+        dict(samples=240_000, decay=100_000, images=0, channels=20, width=128, heads=4, batch=64),
+    ),
+    "dit-cifar": Model(
+        "cifar10",
+        32,
+        4,
+        "published",
+        dict(samples=240_000, decay=100_000, images=0, channels=20, width=128, heads=4, batch=64),
+    ),
+}
+
+
 def parse_arguments() -> argparse.Namespace:
-    """The command line; every default is what the shipped weights were trained with."""
+    """The command line; every default is what the shipped weights of that model were trained with."""
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--model", choices=MODELS, default="dit-scenes", help="which model to train")
+    name = first.parse_known_args()[0].model
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=__doc__, parents=[first], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument(
-        "--out", default=str(weights_folder("dit-scenes")), help="where the weights, config, card and log go"
-    )
-    parser.add_argument(
-        "--run", default="runs/dit-scenes", help="where latents and checkpoints are kept while training"
-    )
-    parser.add_argument(
-        "--samples",
-        type=int,
-        default=520_000,
-        help="samples to see in all; may be changed until the decay begins",
-    )
-    parser.add_argument(
-        "--decay", type=int, default=200_000, help="samples of the final cosine decay of the learning rate"
-    )
-    parser.add_argument("--images", type=int, default=60_000, help="scenes drawn for training")
-    parser.add_argument("--data-seed", type=int, default=0)
-    parser.add_argument(
-        "--channels", type=int, default=20, help="PCA components kept of each 8x8 pixel patch"
-    )
-    parser.add_argument(
-        "--whitening", type=float, default=0.5, help="of the components: 1 for equal variances, 0 for none"
-    )
-    parser.add_argument("--width", type=int, default=96)
-    parser.add_argument("--depth", type=int, default=12)
-    parser.add_argument("--heads", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
-    parser.add_argument("--seed", type=int, default=0, help="of initialisation, batch order and noise")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
-    parser.add_argument("--save-every", type=int, default=500, help="steps between checkpoints")
+    add = parser.add_argument
+    add("--out", default=str(weights_folder(name)), help="where weights, config, card and log go")
+    add("--run", default=f"runs/{name}", help="where latents and checkpoints are kept while training")
+    add("--samples", type=int, help="samples to see in all; may be changed until the decay begins")
+    add("--decay", type=int, help="samples of the final cosine decay of the learning rate")
+    add("--images", type=int, help="pictures to train on; 0 takes all that the data have")
+    add("--data-seed", type=int, default=0, help="of scenes")
+    add("--channels", type=int, help="PCA components kept of each patch of pixels")
+    add("--whitening", type=float, default=0.5, help="of the components: 1 for equal variances, 0 for none")
+    add("--width", type=int)
+    add("--depth", type=int, default=12)
+    add("--heads", type=int)
+    add("--batch", type=int, default=32)
+    add("--rate", type=float, default=3e-3, help="peak learning rate")
+    add("--seed", type=int, default=0, help="of initialisation, batch order and noise")
+    add("--threads", type=int, default=2)
+    add("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
+    add("--save-every", type=int, default=500, help="steps between checkpoints")
+    parser.set_defaults(**MODELS[name].options)
     return parser.parse_args()
 
 
-def draw(data_seed: int, start: int, count: int) -> np.ndarray:
-    """Scenes [start, start + count) as uint8 pixels (count, 3, 64, 64)."""
-    images = [np.asarray(render(layout(data_seed, index), SIDE)[0]) for index in range(start, start + count)]
-    return np.stack(images).transpose(0, 3, 1, 2)
+def pictures_of(options: argparse.Namespace) -> Pictures:
+    """What the model sees while it is trained, and is validated on."""
+    model = MODELS[options.model]
+    if model.profile == "scenes":
+        return pictures.scenes(options.data_seed, options.images, model.side)
+    return pictures.of_profile(model.profile, options.images, model.side, model.framing)
 
 
-def to_unit(pixels: np.ndarray) -> torch.Tensor:
-    """uint8 pixels to floats in [-1, 1]."""
-    return torch.from_numpy(pixels).float() / 127.5 - 1
-
-
-def prepare_latents(options: argparse.Namespace) -> tuple[PatchPCA, np.ndarray]:
-    """Draw the training scenes once, fit the latents' PCA on the first 4000, and keep all latents on disk as
-    float16.
+def prepare_latents(options: argparse.Namespace, seen: Pictures) -> tuple[PatchPCA, np.ndarray]:
+    """Fit the latents' PCA on the first 4000 pictures, and keep the latents of all on disk as float16.
 
     Returns
     -------
     pca : PatchPCA
-    latents : float16 memory map of shape (images, channels, 8, 8)
+    latents : float16 memory map of shape (images, channels, H, H)
     """
-    folder = Path(options.run)
+    folder, model = Path(options.run), MODELS[options.model]
     folder.mkdir(parents=True, exist_ok=True)
-    kind = f"{options.data_seed}-{options.images}-{options.channels}-{options.whitening}"
-    path, chunk = folder / f"latents-{kind}.npy", 500
-    fitted = to_unit(draw(options.data_seed, 0, min(4000, options.images)))
-    pca = PatchPCA.fit(fitted, patch=PATCH, channels=options.channels, whitening=options.whitening)
+    path = folder / f"latents-{seen.digest}-{options.channels}-{options.whitening}.npy"
+    fitted = to_unit(seen.train(0, min(4000, seen.count)))
+    pca = PatchPCA.fit(fitted, patch=model.patch, channels=options.channels, whitening=options.whitening)
     if not path.exists():
-        starts = range(0, options.images, chunk)
-        partial_path = path.with_suffix(".partial.npy")
-        shape = (options.images, options.channels, SIDE // PATCH, SIDE // PATCH)
+        partial_path, start = path.with_suffix(".partial.npy"), 0
+        shape = (seen.count, options.channels, model.side // model.patch, model.side // model.patch)
         latents = np.lib.format.open_memmap(partial_path, mode="w+", dtype=np.float16, shape=shape)
-        with ProcessPoolExecutor(initializer=end_with_parent) as pool:
-            drawn = pool.map(partial(draw, options.data_seed, count=chunk), starts)
-            progress = bar(len(starts) * chunk, "drawing scenes", "scenes")
-            for start, pixels in zip(starts, drawn, strict=True):
-                progress.update(chunk)
-                latents[start : start + chunk] = pca.encode(to_unit(pixels)).numpy()[: options.images - start]
+        progress = bar(seen.count, "pictures to latents", "pictures")
+        for pixels in pictures.in_chunks(seen, 500):
+            latents[start : start + len(pixels)] = pca.encode(to_unit(pixels)).numpy()
+            start += len(pixels)
+            progress.update(len(pixels))
         latents.flush()
         partial_path.rename(path)
     return pca, np.load(path, mmap_mode="r")
 
 
 class Validation:
-    """Denoising error of fixed noise on 160 validation scenes, at ten timesteps."""
+    """Denoising error of fixed noise on 160 validation pictures, at ten timesteps."""
 
-    def __init__(self, options: argparse.Namespace, pca: PatchPCA, schedule: DDPM) -> None:
-        pixels = draw(options.data_seed, FIRST_INDEX["val"], 16 * len(VALIDATION_TIMESTEPS))
-        latents = pca.encode(to_unit(pixels))
+    def __init__(self, seen: Pictures, pca: PatchPCA, schedule: DDPM, device: str) -> None:
+        latents = pca.encode(to_unit(seen.validation(16 * len(VALIDATION_TIMESTEPS))))
         self.timesteps = torch.tensor(VALIDATION_TIMESTEPS).repeat(16)
         self.noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
         self.noised = schedule.add_noise(latents, self.timesteps, self.noise)
-        self.device = options.device
+        self.device = device
 
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module) -> float:
@@ -155,92 +171,128 @@ def training_step(
     return loss.detach()
 
 
-def train(options: argparse.Namespace) -> None:
-    """Train, or go on training, and write weights, log and card at every checkpoint."""
-    torch.set_num_threads(options.threads)
-    pca, latents = prepare_latents(options)
-    schedule = DDPM()
-    config = {
-        "channels": options.channels,
-        "side": SIDE // PATCH,
-        "patch": 1,
-        "width": options.width,
-        "depth": options.depth,
-        "heads": options.heads,
-        "classes": 1,
-        "image_side": SIDE,
-    }
-    torch.manual_seed(options.seed)
-    model = DiT(**config).to(options.device)
-    averaged = DiT(**config).to(options.device)
-    optimizer = Muon(model, model.blocks, options.rate)
-    average, generator, step = Average(model), torch.Generator().manual_seed(options.seed), 0
+class Run:
+    """A training run: everything that changes from step to step, and is kept in its checkpoints."""
 
-    checkpoint, rows = Path(options.run) / "checkpoint.pt", None
-    if state := load_checkpoint(checkpoint, options.device):
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.parameters, step = state["average"], state["step"]
-        generator.set_state(state["generator"])
-        rows = state.get("log")  # not in older checkpoints
-    log = Log(Path(options.run) / "log.csv", step, rows)
-    validation, started, before = Validation(options, pca, schedule), time.perf_counter(), log.seconds
-    running, order, per_epoch = [], None, len(latents) // options.batch
+    def __init__(self, options: argparse.Namespace) -> None:
+        seen, model = pictures_of(options), MODELS[options.model]
+        self.options, self.checkpoint = options, Path(options.run) / "checkpoint.pt"
+        self.pca, self.latents = prepare_latents(options, seen)
+        self.schedule = DDPM()
+        self.validation = Validation(seen, self.pca, self.schedule, options.device)
+        self.config = {
+            "channels": options.channels,
+            "side": model.side // model.patch,
+            "patch": 1,
+            "width": options.width,
+            "depth": options.depth,
+            "heads": options.heads,
+            "classes": 1,
+            "image_side": model.side,
+        }
+        if model.framing != "published":
+            self.config["framing"] = model.framing
+        torch.manual_seed(options.seed)
+        self.model = DiT(**self.config).to(options.device)
+        self.averaged = DiT(**self.config).to(options.device)
+        self.optimizer = Muon(self.model.blocks, [{"params": outside(self.model, self.model.blocks)}])
+        self.average, self.generator = Average(self.model), torch.Generator().manual_seed(options.seed)
+        self.step, rows, self.order = 0, None, None
+        if state := load_checkpoint(self.checkpoint, options.device):
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.average.parameters, self.step = state["average"], state["step"]
+            self.generator.set_state(state["generator"])
+            rows = state.get("log")  # not in older checkpoints
+        self.log = Log(Path(options.run) / "log.csv", self.step, rows)
 
-    progress = bar(options.samples, "training dit-scenes", "samples", initial=step * options.batch)
-    while step * options.batch < options.samples:
-        if order is None or step % per_epoch == 0:  # the batch order of an epoch depends on its number alone
-            order = np.random.default_rng([options.seed, step // per_epoch]).permutation(len(latents))
-        first = step % per_epoch * options.batch
-        batch = torch.from_numpy(latents[np.sort(order[first : first + options.batch])]).float()
-        rate = learning_rate(
-            step * options.batch,
+    @property
+    def seen(self) -> int:
+        """Pictures seen so far."""
+        return self.step * self.options.batch
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of this step."""
+        options = self.options
+        return learning_rate(
+            self.seen,
             peak=options.rate,
             total=options.samples,
             warmup=200 * options.batch,
             decay=options.decay,
         )
-        running.append(training_step(model, schedule, batch, generator))
-        optimizer.step(rate)
-        average.update(model, step)
-        step += 1
+
+    def batch(self) -> torch.Tensor:
+        """Latents of this step; the order of an epoch depends on its number alone."""
+        size = self.options.batch
+        epoch, place = divmod(self.step, len(self.latents) // size)
+        if self.order is None or not place:
+            self.order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.latents))
+        rows = self.order[place * size : (place + 1) * size]
+        return torch.from_numpy(self.latents[np.sort(rows)]).float()
+
+    def advance(self) -> torch.Tensor:
+        """One optimizer step; returns its loss."""
+        loss = training_step(self.model, self.schedule, self.batch(), self.generator)
+        self.optimizer.step(self.rate)
+        self.average.update(self.model, self.step)
+        self.step += 1
+        return loss
+
+    def save(self, seconds: float, validation_loss: float) -> None:
+        """Write the averaged model as it is to be shipped, and last the checkpoint: a kill loses nothing."""
+        options, out = self.options, Path(self.options.out)
+        card = {
+            "model": options.model,
+            "data": MODELS[options.model].profile,
+            "options": card_options(options),
+            "steps": self.step,
+            "samples": self.seen,
+            "seconds": round(seconds),
+            "validation_loss": validation_loss,
+        }
+        write_weights(out, self.averaged.state_dict(), config=self.config, card=card)
+        self.pca.save(out / "latents.safetensors")
+        write_whole(out / "log.csv", self.log.path.read_bytes())
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.parameters,
+            "step": self.step,
+            "generator": self.generator.get_state(),
+            "log": self.log.rows,
+        }
+        save_checkpoint(self.checkpoint, state)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train, or go on training; every `save_every` steps measure, log, and write checkpoint and weights."""
+    torch.set_num_threads(options.threads)
+    run = Run(options)
+    started, before, recent = time.perf_counter(), run.log.seconds, []
+    progress = bar(options.samples, f"training {options.model}", "samples", initial=run.seen)
+    while run.seen < options.samples:
+        rate = run.rate
+        recent.append(run.advance())
         progress.update(options.batch)
-        if step % options.save_every == 0 or step * options.batch >= options.samples:
-            seconds, seen = before + time.perf_counter() - started, step * options.batch
-            loss, measured = float(torch.stack(running).mean()), validation(average.copy_to(averaged))
-            running.clear()
-            log.add(
-                step=step,
-                samples=seen,
+        if run.step % options.save_every == 0 or run.seen >= options.samples:
+            seconds, loss = before + time.perf_counter() - started, float(torch.stack(recent).mean())
+            recent.clear()
+            measured = run.validation(run.average.copy_to(run.averaged))
+            run.log.add(
+                step=run.step,
+                samples=run.seen,
                 seconds=round(seconds),
                 rate=rate,
                 loss=loss,
                 validation_loss=measured,
             )
-            card = {
-                "model": "dit-scenes",
-                "data": "scenes",
-                "options": card_options(options),
-                "steps": step,
-                "samples": seen,
-                "seconds": round(seconds),
-                "validation_loss": measured,
-            }
-            write_weights(options.out, averaged.state_dict(), config=config, card=card)
-            pca.save(Path(options.out) / "latents.safetensors")
-            write_whole(Path(options.out) / "log.csv", log.path.read_bytes())
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average.parameters,
-                "step": step,
-                "generator": generator.get_state(),
-                "log": log.rows,
-            }
-            save_checkpoint(checkpoint, state)  # last: a kill before it loses nothing
+            run.save(seconds, measured)
             progress.set_postfix(loss=f"{loss:.4f}", validation=f"{measured:.4f}")
 
 
 if __name__ == "__main__":
+    arguments = parse_arguments()
     restart_with_fast_malloc()
-    train(parse_arguments())
+    train(arguments)

@@ -1,7 +1,7 @@
-"""Train `plaid-scenes`, the text backbone of the scenes profile, from scratch.
+"""Train a text backbone from scratch: `python -m data_prep.training.plaid --model plaid-scenes`, or another.
 
-A small Plaid on captions of scenes (the probes' training captions are among them, the validation and test
-captions are not): learned embeddings, a learned noise schedule with learned bounds, self-conditioning, and
+A small Plaid on texts without their labels (the probes' training texts are among them, the validation and
+test texts are not): learned embeddings, a learned noise schedule with learned bounds, self-conditioning, and
 the variational loss with its reconstruction, prior and diffusion terms. Stopped at any time, the same command
 goes on from the last checkpoint.
 """
@@ -9,21 +9,19 @@ goes on from the last checkpoint.
 import argparse
 import json
 import time
-from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch.nn import functional
+from tokenizers import Tokenizer
 
-from data_prep.captions import enhance
-from data_prep.scenes.generate import FIRST_INDEX
-from data_prep.scenes.language import captions
-from data_prep.scenes.world import CATEGORIES
+from data_prep.training import texts
 from data_prep.training.shared import (
+    AdamW,
     Average,
     Log,
+    Muon,
     card_options,
     learning_rate,
     load_checkpoint,
@@ -31,6 +29,7 @@ from data_prep.training.shared import (
     save_checkpoint,
     write_weights,
 )
+from data_prep.training.texts import Texts
 from data_prep.training.variational import (
     AT_ZERO,
     Terms,
@@ -39,40 +38,69 @@ from data_prep.training.variational import (
     token_weights,
     training_step,
 )
+from data_prep.training.vocabulary import noun_cosine, spread, train_tokenizer
 from difffeat.backbones import weights_folder
-from difffeat.backbones.plaid import END, Plaid
+from difffeat.backbones.plaid import Plaid
 from difffeat.base.files import write_whole
 from difffeat.base.progress import bar
 from difffeat.features.schedule import PlaidSchedule
 
-# Share of the training texts that are a caption, a caption and a list of labels, three captions of a scene.
-# Only the last kind says a thing more than once: without it the model could read every word by itself.
-SHARES = (0.3, 0.25, 0.45)
-CALLED_RARE = 0.25  # share of the lists whose labels are all named again as rare; few really are
 FULL_EVERY = 2  # one batch in this many is read at full length, the others, of texts that fit, at half of it
 # Where the learned ends of gamma are held: beyond, t = 0 has no noise, or t = 1 still shows the text.
 BOUNDS = {"gamma_0": (-4.5, -2.0), "gamma_1": (4.0, 8.0)}
 RATES = {"network": 2e-3, "embedding": 1e-3, "schedule": 1e-3, "bounds": 5e-4}
-VALIDATION_TEXTS = 256
+
+
+class Model(NamedTuple):
+    """What a model is trained on, and the options that its weights were trained with."""
+
+    data: str  # "scenes", "captions" of real photographs, or the profiles whose texts it sees
+    options: dict
+
+
+MODELS = {
+    "plaid-scenes": Model(
+        "scenes",
+        dict(samples=160_000, decay=70_000, texts=60_000, vocabulary=768, length=48, width=128, heads=4),
+    ),
+    "plaid-captions": Model(
+        "captions",
+        dict(samples=200_000, decay=90_000, texts=0, vocabulary=4096, length=48, width=192, heads=6)
+        | dict(optimizer="muon", gamma_0=-4.5),
+    ),
+    "plaid-fashion": Model(
+        "fashion fashion-written",
+        dict(samples=100_000, decay=50_000, texts=0, vocabulary=2048, length=24, width=192, heads=6)
+        | dict(optimizer="muon", gamma_0=-4.5),
+    ),
+    "plaid-news": Model(
+        "ag_news_small",
+        dict(samples=60_000, decay=30_000, texts=0, vocabulary=4096, length=96, width=192, heads=6)
+        | dict(optimizer="muon", gamma_0=-4.5),
+    ),
+}
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line; every default is what the shipped weights were trained with."""
+    """The command line; every default is what the shipped weights of that model were trained with."""
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--model", choices=MODELS, default="plaid-scenes", help="which model to train")
+    name = first.parse_known_args()[0].model
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=__doc__, parents=[first], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--out", default=str(weights_folder("plaid-scenes")), help="where weights, config, card and log go")
-    add("--run", default="runs/plaid-scenes", help="where checkpoints are kept while training")
-    add("--samples", type=int, default=160_000, help="samples to see; may be changed until the decay begins")
-    add("--decay", type=int, default=70_000, help="samples of the learning rate's final cosine decay")
-    add("--texts", type=int, default=60_000, help="texts to train on")
-    add("--data-seed", type=int, default=0)
-    add("--vocabulary", type=int, default=768, help="entries of the tokenizer")
-    add("--length", type=int, default=48, help="tokens that a text is cut or padded to")
-    add("--width", type=int, default=128)
+    add("--out", default=str(weights_folder(name)), help="where weights, config, card and log go")
+    add("--run", default=f"runs/{name}", help="where checkpoints are kept while training")
+    add("--samples", type=int, help="samples to see; may be changed until the decay begins")
+    add("--decay", type=int, help="samples of the learning rate's final cosine decay")
+    add("--texts", type=int, help="texts to train on; 0 takes all that the data have")
+    add("--data-seed", type=int, default=0, help="of scenes")
+    add("--vocabulary", type=int, help="entries of the tokenizer")
+    add("--length", type=int, help="tokens that a text is cut or padded to")
+    add("--width", type=int)
     add("--depth", type=int, default=8)
-    add("--heads", type=int, default=4)
+    add("--heads", type=int)
     add(
         "--output-prior",
         action=argparse.BooleanOptionalAction,
@@ -80,75 +108,37 @@ def parse_arguments() -> argparse.Namespace:
         help="add what a noised embedding alone says of its token to the logits, as in the published model; "
         "with so few tokens that leaves the blocks little to say",
     )
+    add("--optimizer", choices=["adamw", "muon"], default="adamw", help="of the matrices of the blocks")
+    add("--gamma-0", type=float, help="hold the low end of gamma there, in place of learning it")
     add("--batch", type=int, default=64, help="texts of a step, a multiple of 8")
     add("--seed", type=int, default=0, help="of initialisation, mixture, batch order and noise")
     add("--threads", type=int, default=1)
     add("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
     add("--save-every", type=int, default=250, help="steps between checkpoints")
+    parser.set_defaults(**MODELS[name].options)
     return parser.parse_args()
 
 
-def training_texts(data_seed: int, count: int, seed: int) -> list[str]:
-    """Texts of every kind the model will be asked to read.
-
-    A list of labels is that of *another* image: the model learns that such lists follow captions, not the
-    answer.
-    """
-    known = captions(data_seed, 0, count)
-    random = np.random.default_rng([seed, count])
-    kinds = random.choice(len(SHARES), size=count, p=SHARES)
-    texts = []
-    for (sentences, _), kind, other in zip(known, kinds, random.permutation(count), strict=True):
-        names = [CATEGORIES[label] for label in known[other][1]]
-        listed = enhance(sentences[0], names, rare=names if random.random() < CALLED_RARE else ())
-        texts.append((sentences[0], listed, " ".join(sentences[:3]))[kind])
-    return texts
-
-
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A byte-level BPE: any text can be written in it, and nearly every word of these is one token."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def spread(count: int, size: int, generator: torch.Generator, steps: int = 300) -> torch.Tensor:
-    """A spherical code: unit vectors (count, size) pushed apart, so that no two tokens start close."""
-    points = functional.normalize(torch.randn(count, size, generator=generator), dim=1)
-    for step in range(steps):
-        cosine = points @ points.T
-        push = (20 * (cosine - 1)).exp().fill_diagonal_(0)
-        points = functional.normalize(points - 0.5 * (1 - step / steps) * push @ points, dim=1)
-    return points
-
-
-def noun_cosine(model: Plaid) -> float:
-    """Highest cosine between the embeddings of two category names; near 1 the model confuses them."""
-    tokens = [model.tokenizer.encode(" " + name).ids for name in CATEGORIES]
-    nouns = model.embeddings.detach()[[ids[0] for ids in tokens if len(ids) == 1]]
-    return float((nouns @ nouns.T).fill_diagonal_(-1).max())
+def texts_of(options: argparse.Namespace) -> Texts:
+    """What the model reads while it is trained, and is validated on."""
+    data = MODELS[options.model].data
+    if data == "scenes":
+        return texts.of_scenes(options.data_seed, options.texts, options.seed)
+    if data == "captions":
+        return texts.of_captions(options.texts, options.seed)
+    return texts.of_profiles(data.split(), options.texts, options.seed)
 
 
 class Validation:
-    """The variational bound of fixed captions with fixed noise and times, in nats per token."""
+    """The variational bound of fixed texts with fixed noise and times, in nats per token."""
 
-    def __init__(self, model: Plaid, data_seed: int) -> None:
-        first = FIRST_INDEX["val"]
-        known = captions(data_seed, first, first + VALIDATION_TEXTS)
-        self.ids, mask = model.tokenize([sentences[0] for sentences, _ in known])
+    def __init__(self, model: Plaid, known: list[str]) -> None:
+        self.ids, mask = model.tokenize(known)
         self.weights = token_weights(mask)
         generator = torch.Generator().manual_seed(1)
         self.noise = torch.randn(*self.ids.shape, model.matrix.shape[1], generator=generator)
-        zeros = VALIDATION_TEXTS // AT_ZERO
-        self.times, later = slice(zeros, None), VALIDATION_TEXTS - zeros
+        zeros = len(known) // AT_ZERO
+        self.times, later = slice(zeros, None), len(known) - zeros
         self.t = torch.cat([torch.zeros(zeros), (torch.arange(later) + 0.5) / later])
         on = model.matrix.device
         self.ids, self.weights, self.noise, self.t = (
@@ -179,28 +169,34 @@ def parameter_groups(model: Plaid) -> list[dict]:
     ]
 
 
+def optimizer_of(model: Plaid, kind: str) -> AdamW | Muon:
+    """The optimizer of a model: AdamW for all of it, or Muon for the matrices of its blocks."""
+    groups = parameter_groups(model)
+    if kind == "adamw":
+        return AdamW(groups)
+    taken = {id(parameter) for parameter in model.blocks.parameters() if parameter.ndim == 2}
+    for group in groups:
+        group["params"] = [parameter for parameter in group["params"] if id(parameter) not in taken]
+    return Muon(model.blocks, groups, peak=RATES["network"])
+
+
 @torch.no_grad()
-def keep_in_bounds(schedule: PlaidSchedule) -> None:
-    """Hold the learned ends of gamma within `BOUNDS`."""
-    for name, (low, high) in BOUNDS.items():
+def keep_in_bounds(schedule: PlaidSchedule, gamma_0: float | None = None) -> None:
+    """Hold the learned ends of gamma within `BOUNDS`, or the low end where it is told."""
+    bounds = BOUNDS if gamma_0 is None else BOUNDS | {"gamma_0": (gamma_0, gamma_0)}
+    for name, (low, high) in bounds.items():
         getattr(schedule, name).clamp_(low, high)
 
 
-def prepare(options: argparse.Namespace) -> tuple[list[str], Tokenizer]:
-    """Texts and tokenizer, made once and kept in the run's folder.
-
-    Returns
-    -------
-    texts : list of str
-    tokenizer : tokenizers.Tokenizer
-    """
+def prepare(options: argparse.Namespace) -> tuple[Texts, Tokenizer]:
+    """Texts and tokenizer; the texts are made once and kept in the run's folder."""
     folder = Path(options.run)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"texts-{options.data_seed}-{options.texts}-{options.seed}.json"
     if not path.exists():
-        write_whole(path, json.dumps(training_texts(options.data_seed, options.texts, options.seed)).encode())
-    texts = json.loads(path.read_text())
-    return texts, train_tokenizer(texts, options.vocabulary)
+        write_whole(path, json.dumps(texts_of(options)._asdict()).encode())
+    known = Texts(**json.loads(path.read_text()))
+    return known, train_tokenizer(known.train, options.vocabulary)
 
 
 class Run:
@@ -208,7 +204,7 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.checkpoint = options, Path(options.run) / "checkpoint.pt"
-        texts, self.tokenizer = prepare(options)
+        self.texts, self.tokenizer = prepare(options)
         self.config = {
             "vocabulary": self.tokenizer.get_vocab_size(),
             "width": options.width,
@@ -223,8 +219,11 @@ class Run:
         with torch.no_grad():
             self.model.matrix.copy_(spread(*self.model.matrix.shape, self.generator))
             self.model.output_linear.weight.zero_()
-        self.ids, self.mask = self.model.tokenize(texts)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.model), betas=(0.9, 0.99))
+            if options.gamma_0 is not None:
+                self.model.schedule.gamma_0.fill_(options.gamma_0)
+        self.ids, self.mask = self.model.tokenize(self.texts.train)
+        self.fits = self.mask.sum(dim=1).numpy() < options.length // 2
+        self.optimizer = optimizer_of(self.model, options.optimizer)
         self.average = Average(self.model)
         self.averaged = Plaid(**self.config, tokenizer=self.tokenizer).to(options.device)
         self.step, rows = 0, None
@@ -247,14 +246,11 @@ class Run:
         plan = learning_rate(
             self.seen, peak=1.0, total=options.samples, warmup=200 * options.batch, decay=options.decay
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = plan * group["peak"]
         batch = (values.to(options.device) for values in self.batch())
         terms = training_step(self.model, *batch, self.generator)
-        torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        keep_in_bounds(self.model.schedule)
+        torch.nn.utils.clip_grad_norm_(parameter_groups(self.model)[0]["params"], 1.0)
+        self.optimizer.step(plan)
+        keep_in_bounds(self.model.schedule, options.gamma_0)
         self.average.update(self.model, self.step)
         self.step += 1
         return terms
@@ -267,12 +263,11 @@ class Run:
         """
         (count, length), size = self.ids.shape, self.options.batch
         random = np.random.default_rng([self.options.seed, self.step])
-        fits = self.mask.sum(dim=1).numpy() < length // 2
         if self.step % FULL_EVERY:
             length //= 2
-            rows = random.choice(np.flatnonzero(fits), size)
+            rows = random.choice(np.flatnonzero(self.fits), size)
         else:
-            long = random.choice(np.flatnonzero(~fits), size // 2)
+            long = random.choice(np.flatnonzero(~self.fits), size // 2)
             rows = random.permutation(np.concatenate([long, random.integers(count, size=size - size // 2)]))
         return self.ids[rows, :length], self.mask[rows, :length]
 
@@ -280,8 +275,8 @@ class Run:
         """Write the averaged model as it is to be shipped, and last the checkpoint: a kill loses nothing."""
         options, out = self.options, Path(self.options.out)
         card = {
-            "model": "plaid-scenes",
-            "data": "scenes",
+            "model": options.model,
+            "data": MODELS[options.model].data,
             "options": card_options(options),
             "steps": self.step,
             "samples": self.seen,
@@ -306,9 +301,9 @@ def train(options: argparse.Namespace) -> None:
     """Train, or go on training; every `save_every` steps measure, log, and write checkpoint and weights."""
     torch.set_num_threads(options.threads)
     run = Run(options)
-    validation = Validation(run.model, options.data_seed)
+    validation = Validation(run.model, run.texts.validation)
     started, before, recent = time.perf_counter(), run.log.seconds, []
-    progress = bar(options.samples, "training plaid-scenes", "texts", initial=run.seen)
+    progress = bar(options.samples, f"training {options.model}", "texts", initial=run.seen)
     while run.seen < options.samples:
         recent.append(run.advance())
         progress.update(options.batch)
@@ -326,9 +321,9 @@ def train(options: argparse.Namespace) -> None:
                 seconds=round(seconds),
                 loss=sum(means.values()),
                 **means,
-                gamma_0=float(run.averaged.schedule.gamma_0),
-                gamma_1=float(run.averaged.schedule.gamma_1),
-                noun_cosine=noun_cosine(run.averaged),
+                gamma_0=run.averaged.schedule.gamma_0.item(),
+                gamma_1=run.averaged.schedule.gamma_1.item(),
+                noun_cosine=noun_cosine(run.averaged, run.texts.names),
                 validation_loss=measured,
             )
             run.save(seconds, measured)

@@ -1,7 +1,7 @@
 """The frozen diffusion transformers that features are read from: `load` one by name.
 
-`base` says what each offers; `dit` reads images, `plaid` text. `shipped` builds those of the scenes
-profile, `published` the paper's own; `autoencoder` is that of the published DiT. `sampling` draws from a
+`base` says what each offers; `dit` reads images, `plaid` text. `shipped` builds those that this project
+trained, `published` the paper's own; `autoencoder` is that of the published DiT. `sampling` draws from a
 model; `taps` looks inside a block.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from difffeat.backbones.base import Backbone, Latents
-from difffeat.backbones.shipped import weights_folder
+from difffeat.backbones.shipped import OF_REAL_DATA, weights_folder
 
 __all__ = ["Backbone", "Latents", "load", "weights_folder"]
 
@@ -31,8 +31,7 @@ def _published(builder):
 
 # name -> what gives the builder: a page loads the libraries of the models that it names alone
 BUILDERS = {
-    "dit-scenes": partial(_shipped, "dit-scenes"),
-    "plaid-scenes": partial(_shipped, "plaid-scenes"),
+    **{name: partial(_shipped, name) for name in ("dit-scenes", "plaid-scenes", *OF_REAL_DATA)},
     "dit-xl-2-256": partial(_published, "dit_xl"),
     "plaid-1b": partial(_published, "plaid_1b"),
     "dit-xl-2-256-random": partial(_published, "dit_xl_random"),
@@ -56,7 +55,8 @@ def load(
 
     Parameters
     ----------
-    name : "dit-scenes", "plaid-scenes", "dit-xl-2-256", "plaid-1b", or the last two with "-random"
+    name : one of `BUILDERS`: "dit-scenes", "plaid-scenes", "dit-xl-2-256", "plaid-1b", the last two with
+        "-random", or one of those trained on real data, as "dit-fashion" and "plaid-captions"
     trained : bool
         False gives the untrained copy, the floor under what training has taught: the same shape with random
         weights, the same latents or tokenizer, and the same noise levels. Its embeddings are random too.

@@ -1,4 +1,7 @@
-"""The two backbones of the scenes profile, which this project trained and ships.
+"""The backbones that this project trained: those of scenes, which it ships, and those of real data.
+
+Weights of real data are not shipped, they would take most of the repository: the training command of a model
+writes them beside what is fetched.
 
 A folder of weights says three things of a model: config.json its shape, card.json how it was trained and what
 its weights hash to, and the files of tensors what they are. They must agree.
@@ -16,18 +19,24 @@ from difffeat.backbones.base import Backbone
 from difffeat.backbones.latents import FRAMINGS, PatchPCA
 from difffeat.backbones.plaid import END, Plaid
 from difffeat.base.checkpoint import check_tensors, read_checkpoint
-from difffeat.base.files import ROOT
+from difffeat.base.files import ROOT, downloads
 
 WEIGHTS = Path(__file__).parent / "weights"
-TRAINED_BY = {"dit-scenes": "data_prep.training.dit", "plaid-scenes": "data_prep.training.plaid"}
+SHIPPED = ("dit-scenes", "plaid-scenes", "classifier-scenes")
+OF_REAL_DATA = ("dit-fashion", "dit-cifar", "plaid-captions", "plaid-fashion", "plaid-news")
 NOT_IN_CONFIG = ("encoder", "tokenizer", "closed_gates")  # given by what builds the model
 # What card.json says as well. Tensors do not show all of it: the number of heads changes no shape.
 ALSO_IN_CARD = ("channels", "width", "depth", "heads", "length", "output_prior")
 
 
+def trained_by(name: str) -> str:
+    """The command that trains a model."""
+    return f"python -m data_prep.training.{name.partition('-')[0]} --model {name}"
+
+
 def _class_of(name):
-    """The class of a shipped model."""
-    if name == "plaid-scenes":
+    """The class of a model."""
+    if name.startswith("plaid"):
         return Plaid
     from difffeat.backbones.dit import DiT  # and with it diffusers, which takes seconds
 
@@ -35,27 +44,27 @@ def _class_of(name):
 
 
 def weights_folder(name: str) -> Path:
-    """Where the shipped files of a model are."""
-    return WEIGHTS / name
+    """Where the files of a model are: with the code if it is shipped, else beside what is fetched."""
+    return (WEIGHTS if name in SHIPPED else downloads()) / name
 
 
 def training_log(name: str) -> pd.DataFrame:
-    """What was measured while a shipped model was trained, a DataFrame with a row per checkpoint."""
+    """What was measured while a model was trained, a DataFrame with a row per checkpoint."""
     return pd.read_csv(weights_folder(name) / "log.csv")
 
 
 def shape(name: str) -> dict:
-    """The shape of a shipped model, as its class takes it, without its weights."""
+    """The shape of a model, as its class takes it, without its weights."""
     return _read_config(name, weights_folder(name) / "config.json")
 
 
 def build(name: str, folder: Path | str | None, trained: bool, length: int | None = None) -> Backbone:
-    """A shipped backbone, or its untrained copy.
+    """A backbone that this project trained, or its untrained copy.
 
     Parameters
     ----------
     name : str
-    folder : path of its files; by default those that are shipped
+    folder : path of its files; by default `weights_folder`
     trained : bool, False for the untrained copy
     length : int, optional, of a text model: tokens that texts are cut or padded to, in place of its own
 
@@ -98,7 +107,9 @@ def build(name: str, folder: Path | str | None, trained: bool, length: int | Non
 
 def _way_out(name, folder):
     """How a person gets whole weights, as that person would type it."""
-    again = f"`python -m {TRAINED_BY[name]} --out {folder}`"
+    again = f"`{trained_by(name)} --out {folder}`"
+    if name in OF_REAL_DATA:
+        return f"train them with {again}"
     if folder != weights_folder(name):
         return f"fetch the whole repository, or train them with {again}"
     place = folder.resolve().relative_to(ROOT).as_posix()
@@ -177,7 +188,7 @@ def _check_card(weights, config, shipped):
 
 def _shape(name, config, folder, trained):
     """A randomly initialised model with what it needs to read its inputs."""
-    if name == "dit-scenes":
+    if not name.startswith("plaid"):
         path = folder / "latents.safetensors"
         encoder = PatchPCA.load(path)
         _check_encoder(encoder, config, path)

@@ -6,9 +6,11 @@ Every error names the file, the entry and the field, what was expected and what 
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,7 +134,7 @@ def regular(path: Path | str, expected: str) -> Path:
 
 
 def text_of(path: Path | str, encoding: str | None = None, expected: str = "a text file") -> str:
-    """The text of a file, without its byte order mark.
+    """The text of a file, without its byte order mark; of one that ends in .gz, the text packed in it.
 
     A byte order mark says the encoding, whatever else is said.
 
@@ -146,9 +148,9 @@ def text_of(path: Path | str, encoding: str | None = None, expected: str = "a te
     ------
     ValueError
         If the bytes are not of this encoding, or plainly of another; the message names the file and the line,
-        and the setting where there is one.
+        and the setting where there is one. If it ends in .gz and is not gzipped, or ends early.
     """
-    raw = regular(path, expected).read_bytes()
+    raw = _bytes(regular(path, expected))
     marked = next((name for mark, name in MARKS.items() if raw.startswith(mark)), None)
     used = marked or _known(path, encoding or json.detect_encoding(raw))
     if encoding and not marked:
@@ -168,6 +170,17 @@ def text_of(path: Path | str, encoding: str | None = None, expected: str = "a te
             f"{path}, line {line}: byte {raw[error.start]:#04x} is not {used}; convert the file to utf-8"
             f"{way_out.format('cp1252')}"
         ) from error
+
+
+def _bytes(path):
+    """What a file holds, unpacked where it is gzipped."""
+    raw = path.read_bytes()
+    if path.suffix != ".gz":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is not gzipped, or ends early: {error}") from error
 
 
 def json_object(path: Path | str, expected: str = "a JSON file") -> dict:

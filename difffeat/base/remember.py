@@ -41,6 +41,12 @@ def remembered(
     return found
 
 
+def told(*arrays: np.ndarray) -> list:
+    """What arrays hold, in a `what`: a hash of each and its shape."""
+    whole = [np.ascontiguousarray(values) for values in arrays]
+    return [[hashlib.sha256(values).hexdigest(), values.dtype.str, values.shape] for values in whole]
+
+
 def each_remembered(
     folder: Path | str,
     whats: Sequence[dict],

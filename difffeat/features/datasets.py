@@ -51,6 +51,7 @@ class Split:
     dataset : str, the data set's name, kept in the provenance of features
     ignored : array-like of shape (N, K), 1 where a prediction is not judged, else 0; optional, for data sets
         whose evaluation leaves pairs of image and label out
+    kinds : sequence of K str, or empty: what kind of thing each label says, as "type" or "colour"
 
     Raises
     ------
@@ -69,6 +70,7 @@ class Split:
     images: tuple[Path, ...] = ()
     dataset: str = "unnamed"
     ignored: np.ndarray | None = None
+    kinds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ids = _integers(self.name, self.ids)
@@ -78,11 +80,12 @@ class Split:
         _check_labels(self.name, ids, self.names, labels)
         if self.ignored is not None:
             _check_labels(self.name, ids, self.names, np.array(self.ignored), "ignored labels")
-        for field in ("captions", "images"):
-            if len(getattr(self, field)) not in (0, len(ids)):
+        each = {"captions": (len(ids), "id"), "images": (len(ids), "id"), "kinds": (len(self.names), "name")}
+        for field, (count, what) in each.items():
+            if len(getattr(self, field)) not in (0, count):
                 raise ValueError(
-                    f"split {self.name!r} has {len(ids)} ids but {len(getattr(self, field))} {field}; "
-                    f"give one for each id, or none at all"
+                    f"split {self.name!r} has {count} {what}s but {len(getattr(self, field))} {field}; "
+                    f"give one for each {what}, or none at all"
                 )
         _check_text(self.name, "caption", self.captions, ids[: len(self.captions)])
         coerced = {
@@ -90,6 +93,7 @@ class Split:
             "names": tuple(self.names),
             "labels": labels.astype(np.uint8),
             "captions": tuple(self.captions),
+            "kinds": tuple(self.kinds),
             "images": _located(self.name, [Path(image) for image in self.images]),
             "ignored": None if self.ignored is None else np.array(self.ignored, dtype=bool),
         }
@@ -199,8 +203,8 @@ class Split:
         """Write `<folder>/<name>.json`, image paths relative to the folder; returns the path.
 
         The file holds dataset, name, names, ids, labels (indices into names), captions and images, and where
-        there are any `ignored` labels, and can as well be written by hand or by another program; then without
-        `sha256`, the hash of the rest.
+        there are any `ignored` labels and `kinds`, and can as well be written by hand or by another program;
+        then without `sha256`, the hash of the rest.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -216,6 +220,8 @@ class Split:
         }
         if self.ignored is not None:
             content["ignored"] = [np.flatnonzero(row).tolist() for row in self.ignored]
+        if self.kinds:
+            content["kinds"] = list(self.kinds)
         content["sha256"] = digest_of(content)
         return write_whole(path, json.dumps(content, ensure_ascii=False).encode())
 

@@ -42,6 +42,7 @@ FIELDS = {  # of the file of a split; ids, names and labels must be there
     "labels": many(many(INTEGER)),
     "ignored": many(many(INTEGER)),
     "captions": many(TEXT),
+    "kinds": many(TEXT),
     "images": many(FILE),
     "name": TEXT,
     "dataset": TEXT,

@@ -15,14 +15,17 @@ of the full sample, as ratios, the silhouette as differences.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from difffeat.base.remember import remembered, told
 from difffeat.base.threads import on_threads
 from difffeat.probing import stats
 
+CODE = ("probing/clusters.py",)
 INDICES = ("DBI", "CHI", "silhouette")
 SIGN = {"DBI": -1, "CHI": 1, "silhouette": 1}  # of tighter
 RATIOS = ("DBI", "CHI")  # compared as ratios: where centres nearly meet, DBI has no bound
@@ -163,6 +166,7 @@ def planes(
     perplexity: float = 30.0,
     steps: int = 1000,
     init: str = "random",
+    root: Path | str | None = None,
 ) -> dict[Any, list[np.ndarray]]:
     """t-SNE of each representation under each seed: {name: S arrays (n, 2)}.
 
@@ -173,6 +177,7 @@ def planes(
     perplexity : float, cut to what n allows
     steps : int, of the descent; scikit-learn's default is 1000
     init : "random", or "pca", where the seed decides next to nothing
+    root : path, optional, where the caches of features are: planes are kept beside them
 
     Source
     ------
@@ -184,13 +189,16 @@ def planes(
         name: next(other for other, held in features.items() if np.array_equal(held, given))
         for name, given in features.items()
     }
+    folder = None if root is None else Path(root).parent / "planes"
     jobs = [(name, seed) for name in dict.fromkeys(same.values()) for seed in seeds]
 
     def embedded(job):
         name, seed = job
         near = min(perplexity, max(1.0, (len(features[name]) - 1) / 3))
         how = dict(perplexity=near, init=init, max_iter=steps, random_state=seed, n_jobs=1)
-        return TSNE(**how).fit_transform(features[name])
+        what = {"inputs": told(features[name]), "t-SNE": how}
+        plane = remembered(folder, what, CODE, lambda: {"points": TSNE(**how).fit_transform(features[name])})
+        return plane["points"]
 
     found = dict(zip(jobs, on_threads(embedded, jobs), strict=True))
     return {name: [found[same[name], seed] for seed in seeds] for name in features}

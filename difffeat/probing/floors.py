@@ -8,19 +8,18 @@ N samples, D width, K labels, R draws.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
-from difffeat.base.remember import remembered
+from difffeat.base.remember import remembered, told
 from difffeat.probing import grid, probe, scoring, stats
 
 if TYPE_CHECKING:
@@ -90,13 +89,17 @@ def words(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:
 
 
 def optimum(
-    splits: Mapping[str, Split], grid: Grid, resamples: int = 200, name: str = "regularised optimum"
+    splits: Mapping[str, Split],
+    grid: Grid,
+    resamples: int = 200,
+    name: str = "regularised optimum",
+    root: Path | str | None = None,
 ) -> Floor:
     """`regularised` on the features of a measured grid's best point, those of its first noise seed."""
     taken = grid.features[0]
     read = {part: split.select(taken[part].ids) for part, split in splits.items()}
     features = {part: found.read(grid.best) for part, found in taken.items()}
-    return regularised(name, read, features, grid.metric, resamples)
+    return regularised(name, read, features, grid.metric, resamples, root=root)
 
 
 def probed(
@@ -136,10 +139,13 @@ def probe_scores(
         probes = probe.fit_grid(features["train"][None], labels, loss=loss, **probing)
         return {"scores": probes.scores(features["test"][None])[0]}
 
-    inputs = [np.ascontiguousarray(values) for values in (features["train"], features["test"], labels)]
-    told = [[hashlib.sha256(values).hexdigest(), values.shape] for values in inputs]
-    kept = None if root is None else Path(root).parent / "floors"
-    return remembered(kept, {"inputs": told, "probing": [loss, probing]}, CODE, trained)["scores"]
+    inputs = told(features["train"], features["test"], labels)
+    return remembered(kept(root), {"inputs": inputs, "probing": [loss, probing]}, CODE, trained)["scores"]
+
+
+def kept(root: Path | str | None) -> Path | None:
+    """The folder beside the caches of features where scores are kept; None keeps none."""
+    return None if root is None else Path(root).parent / "floors"
 
 
 def regularised(
@@ -148,7 +154,8 @@ def regularised(
     features: Mapping[str, np.ndarray],
     metric: str = "mAP",
     resamples: int = 200,
-    strengths: Iterable[float] = STRENGTHS,
+    strengths: Sequence[float] = STRENGTHS,
+    root: Path | str | None = None,
 ) -> Floor:
     """Scikit-learn's logistic regression, converged, its strength chosen on val: is the probe the bottleneck?
 
@@ -159,20 +166,55 @@ def regularised(
     features : dict of the same parts to arrays (N, D)
     metric, resamples : as elsewhere
     strengths : inverse strengths C to choose from
+    root : path, optional, as for `probe_scores`
 
     Returns
     -------
     Floor
     """
-    scaler, by = StandardScaler().fit(features["train"]), scoring.scoring(metric)
-    scaled = {part: scaler.transform(values) for part, values in features.items()}
-    best, scores = -np.inf, None
-    for strength in strengths:
-        fitted = _fit_logistic(scaled["train"], splits["train"].labels, strength, by.loss)
-        value = by.value(*splits["val"].judged(fitted(scaled["val"])))
-        if value > best:
-            best, scores = value, fitted(scaled["test"])
+    loss, parts = scoring.scoring(metric).loss, ("train", "val", "test")
+
+    def fitted():
+        scaler = StandardScaler().fit(features["train"])
+        scaled = {part: scaler.transform(values) for part, values in features.items()}
+        return {"scores": _strongest(splits, scaled, metric, strengths)}
+
+    inputs = told(*(features[part] for part in parts), *(splits[part].labels for part in parts[:2]))
+    what = {"inputs": inputs, "regularised": [loss, metric, list(strengths)]}
+    scores = remembered(kept(root), what, CODE, fitted)["scores"]
     return judged(name, splits["test"], scores, metric, resamples)
+
+
+def tfidf(
+    splits: Mapping[str, Split],
+    metric: str = "mAP",
+    resamples: int = 200,
+    strengths: Sequence[float] = (0.1, 1.0, 10.0, 100.0),
+) -> Floor:
+    """TF-IDF of words and pairs of words with scikit-learn's logistic regression, its strength chosen on val.
+
+    Parameters
+    ----------
+    splits : dict of "train", "val", "test" to Split with captions
+    metric, resamples : as elsewhere
+    strengths : inverse strengths C to choose from
+    """
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    vectorizer.fit(splits["train"].captions)
+    features = {part: vectorizer.transform(split.captions) for part, split in splits.items()}
+    scores = _strongest(splits, features, metric, strengths)
+    return judged("TF-IDF, logistic regression", splits["test"], scores, metric, resamples)
+
+
+def _strongest(splits, features, metric, strengths):
+    """Scores on test of a logistic regression on features, of the strength that is best on val."""
+    best, scores, by = -np.inf, None, scoring.scoring(metric)
+    for strength in strengths:
+        fitted = _fit_logistic(features["train"], splits["train"].labels, strength, by.loss)
+        value = by.value(*splits["val"].judged(fitted(features["val"])))
+        if value > best:
+            best, scores = value, fitted(features["test"])
+    return scores
 
 
 def _fit_logistic(features, labels, strength, loss):
@@ -182,7 +224,7 @@ def _fit_logistic(features, labels, strength, loss):
         fitted = one.fit(features, labels.argmax(axis=1))
 
         def classes(values):
-            found = np.zeros((len(values), labels.shape[1]))
+            found = np.zeros((values.shape[0], labels.shape[1]))
             found[:, fitted.classes_] = fitted.predict_proba(values)
             return found
 
@@ -191,7 +233,7 @@ def _fit_logistic(features, labels, strength, loss):
     fitted = OneVsRestClassifier(one).fit(features, labels[:, varies])
 
     def scores(values):
-        found = np.tile(labels.mean(axis=0), (len(values), 1))
+        found = np.tile(labels.mean(axis=0), (values.shape[0], 1))
         found[:, varies] = fitted.predict_proba(values)
         return found
 

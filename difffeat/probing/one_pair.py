@@ -6,10 +6,12 @@ N samples, K labels, A the width that both are projected to.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from difffeat.base.remember import remembered, told
 from difffeat.features.datasets import Split
 from difffeat.probing import floors, fusion
 from difffeat.probing.fusion import Fused
@@ -17,6 +19,7 @@ from difffeat.probing.grid import Grid
 from difffeat.probing.heads import first_weights
 
 HEAD = "addition"
+CODE = (*floors.CODE, *(f"probing/{name}.py" for name in ("one_pair", "fusion", "heads", "shared")))
 
 
 def read(images: Grid, texts: Grid, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +49,13 @@ def fit(splits: Mapping[str, Split], images: Grid, texts: Grid, **protocol: obje
 
 
 def scores(
-    splits: Mapping[str, Split], images: Grid, texts: Grid, *, d_align: int, **length: object
+    splits: Mapping[str, Split],
+    images: Grid,
+    texts: Grid,
+    *,
+    d_align: int,
+    root: Path | str | None = None,
+    **length: object,
 ) -> dict[str, np.ndarray]:
     """Probabilities on test of a probe on each best point and of the addition head on both, all as long.
 
@@ -54,6 +63,7 @@ def scores(
     ----------
     splits, images, texts : as in `fit`
     d_align : int, A
+    root : path, optional, where the caches of features are: what is trained is kept beside them
     **length : steps or epochs
 
     Returns
@@ -64,8 +74,13 @@ def scores(
     train, test = (read(images, texts, part) for part in ("train", "test"))
     for name, grid, seen, judged in zip(("image", "text"), (images, texts), train, test, strict=True):
         labelled = {"train": splits["train"].select(grid.features[0]["train"].ids)}
-        found[name] = floors.probe_scores(labelled, {"train": seen, "test": judged}, **length)
-    return found | {"fused": fit(splits, images, texts, d_align=d_align, **length).scores(*test)}
+        found[name] = floors.probe_scores(labelled, {"train": seen, "test": judged}, root=root, **length)
+
+    def trained():
+        return {"fused": fit(splits, images, texts, d_align=d_align, **length).scores(*test)}
+
+    what = {"inputs": told(*train, *test, labelled["train"].labels), "scores": [d_align, length]}
+    return found | remembered(floors.kept(root), what, CODE, trained)
 
 
 @torch.inference_mode()
@@ -104,7 +119,12 @@ def representations(fused: Fused, image: np.ndarray, text: np.ndarray) -> dict[s
 
 
 def inside(
-    splits: Mapping[str, Split], images: Grid, texts: Grid, rows: np.ndarray, **protocol: object
+    splits: Mapping[str, Split],
+    images: Grid,
+    texts: Grid,
+    rows: np.ndarray,
+    root: Path | str | None = None,
+    **protocol: object,
 ) -> dict[str, np.ndarray]:
     """`representations` of some test samples, under a head trained at the best point of each modality.
 
@@ -112,6 +132,13 @@ def inside(
     ----------
     splits, images, texts, **protocol : as in `fit`
     rows : int array, the samples among those of test
+    root : as for `scores`
     """
-    fused = fit(splits, images, texts, **protocol)
-    return representations(fused, *(features[rows] for features in read(images, texts, "test")))
+    taken = [features[rows] for features in read(images, texts, "test")]
+
+    def trained():
+        return representations(fit(splits, images, texts, **protocol), *taken)
+
+    labels = splits["train"].select(images.features[0]["train"].ids).labels
+    what = {"inputs": told(*read(images, texts, "train"), *taken, labels), "inside": protocol}
+    return remembered(floors.kept(root), what, CODE, trained)

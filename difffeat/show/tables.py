@@ -38,12 +38,13 @@ def compare(page: Page) -> Table:
     return Table(pd.DataFrame(rows, columns=COLUMNS))
 
 
-def claims(folder: Path | str) -> Table:
+def claims(folder: Path | str, measured: bool = False) -> Table:
     """The claims page: every claim of the paper, from the results files of a profile alone.
 
     Parameters
     ----------
     folder : results folder of a profile, `p.results`
+    measured : bool, leave out those that it has not measured
 
     Returns
     -------
@@ -57,7 +58,7 @@ def claims(folder: Path | str) -> Table:
     for claim in CLAIMS:
         page, result = find(pages, claim)
         if result is None:
-            rows.append(absent | _not_run(claim))
+            rows += [] if measured else [absent | _not_run(claim)]
             continue
         shares = [share for share in (result.support, result.against) if share is not None]
         written = " / ".join(show(share, "percent", 0) for share in shares) or MISSING

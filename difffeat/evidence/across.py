@@ -1,0 +1,85 @@
+"""What the claims come to on several data sets: which hold everywhere, which somewhere, which nowhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from difffeat.evidence.claims import find
+from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim
+from difffeat.evidence.results import OTHER_DATA, Result, read_all
+
+HOLDS, FAILS, OPEN = "reproduced", "differs", "inconclusive"
+# The sentences on features that the paper says hold "regardless of dataset": they can be asked of any data.
+GENERAL = (
+    "image_unimodal_in_timestep",
+    "image_unimodal_in_block",
+    "image_same_best_block",
+    "image_best_in_middle",
+    "text_falls_with_timestep",
+    "text_rises_with_block",
+    "text_noised_falls_with_timestep",
+    "text_noised_rises_with_block",
+    "text_deterministic_beats_random",
+    "fusion_beats_image",
+    "fusion_beats_text",
+    "search_finds_best",
+)
+
+
+def general() -> list[Claim]:
+    """The claims of `GENERAL`, in that order."""
+    known = {claim.id: claim for claim in CLAIMS}
+    return [known[name] for name in GENERAL]
+
+
+def found(root: Path | str, profiles: Sequence[str]) -> dict[str, dict[str, Result]]:
+    """{id of a general claim: {profile: its Result}}, without those that a profile has not measured.
+
+    Parameters
+    ----------
+    root : folder of the results folders of profiles
+    profiles : names of profiles
+    """
+    pages = {name: read_all(Path(root) / name) for name in profiles}
+    told = {}
+    for claim in general():
+        results = {name: find(held, claim)[1] for name, held in pages.items()}
+        told[claim.id] = {
+            name: result for name, result in results.items() if result is not None and _decided(result)
+        }
+    return told
+
+
+def _decided(result):
+    return not result.status.startswith("not run") and result.status != OTHER_DATA
+
+
+def words(told: dict[str, dict[str, Result]]) -> str:
+    """One paragraph: which of the claims hold on all data sets that measured them, on some, on none.
+
+    Parameters
+    ----------
+    told : as from `found`
+    """
+    groups = {"everywhere": [], "somewhere": [], "nowhere": []}
+    for claim in general():
+        statuses = [result.status for result in told[claim.id].values()]
+        if len(statuses) > 1:
+            holding = statuses.count(HOLDS)
+            where = "everywhere" if holding == len(statuses) else "somewhere" if holding else "nowhere"
+            groups[where].append(f"{_short(claim)} ({holding} of {len(statuses)} data sets)")
+    said = [f"**{where.capitalize()}**: {'; '.join(names)}." for where, names in groups.items() if names]
+    return " ".join(said) or "No claim has been measured on more than one data set."
+
+
+def _short(claim):
+    said = claim.said()
+    return said[0].lower() + said[1:]
+
+
+def statuses(folder: Path | str) -> str:
+    """How many claims the results of a folder decide, and how."""
+    pages = read_all(folder)
+    decided = [result.status for claim in CLAIMS if (result := find(pages, claim)[1]) and _decided(result)]
+    counts = {status: decided.count(status) for status in (HOLDS, FAILS, OPEN)}
+    told = ", ".join(f"{count} {'differ' if status == FAILS else status}" for status, count in counts.items())
+    return f"Of {len(decided)} claims that can be asked of these data: {told}."
