@@ -30,7 +30,8 @@ WINGS = ["base", "features", "backbones", "probing", "evidence", "show"]
 BESIDE = {
     "profiles": {"base"},
     "pages": {"base", "profiles"},
-    "cost": {"base", "features", "backbones"},
+    "extractions": {"base", "features", "profiles"},
+    "cost": {"base", "features", "backbones", "extractions"},
     "study": {*WINGS[:-1], "profiles"},
 }
 PACKAGE = ROOT / "difffeat"
