@@ -39,6 +39,7 @@ PROCESSES = 2
 FEW = dict(steps=20, epochs=3, pair_steps=20, lengths=[10, 20], trained_on=[20], decays=[0.01], resamples=20)
 FEW |= dict(widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
 FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
+FEW |= dict(apart_samples=5, kinds_samples=[30, 20], image_kinds_samples=[30, 20], kinds_timesteps=[10])
 FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
 SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
 NEEDS_REFERENCE = {"coco-smoke"}  # reads real images, which are not shipped
@@ -216,14 +217,14 @@ def small(profile, page):
     if not any(name.endswith("backbone") for name in taken):
         return values  # it loads no model, and is small as it is
     for name, value in taken.items():
-        if name.endswith("blocks"):
+        if name in FEW and value is not None:
+            values[name] = FEW[name]
+        elif name.endswith("blocks"):
             values[name] = [1, 2]
         elif name.endswith("timesteps"):
             values[name] = value[:2]
         elif name.endswith("backbone"):  # models of random weights at full size are too large here
             values[name] = value.removesuffix("-random")
-        elif name in FEW and value is not None:
-            values[name] = FEW[name]
     return values
 
 
@@ -346,7 +347,7 @@ def extracted(folder):
         if len(held["blocks"]) == 1:
             of_lengths += count
         else:
-            passes[held["backbone"]] += count
+            passes[held["backbone"].removesuffix("-untrained")] += count
     return passes, of_lengths
 
 
