@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -222,6 +223,11 @@ def test_every_pair_with_every_metric_and_a_file(fused):
     assert list(row.values())[:5] == ["50", "4", "10", "8", "80.0%"] and row["OR"] == "65.0%"
     assert table.csv.loc[1, "CF1 (macro)"] == pytest.approx(0.62)
     assert (table.csv["OP, low"] < table.csv["OP"]).all() and "pairs.csv" in table._repr_html_()
+    fused.measured = {
+        pair: replace(one, test=0.99, draws=0.99 + NOISE) for pair, one in fused.measured.items()
+    }
+    high = sortable.fused(fused, "pairs.csv")  # no metric is above 1, whatever its draws
+    assert high.frame["mAP, 95 %"][0] == "97.0 to 100.0" and high.csv["mAP, high"][0] == 1
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def _listed(places, found, name):
     for place, numbers in zip(places, found, strict=True):
         first = next(iter(numbers))
         shown = {by: show(number.value, "percent") for by, number in numbers.items()}
-        interval = {f"{first}, 95 %": show_interval(numbers[first].interval, "percent")}
+        interval = {f"{first}, 95 %": show_interval(_interval(numbers[first]), "percent")}
         row = {key: str(held) for key, held in place.items()}
         rows.append(row | {first: shown.pop(first)} | interval | shown)
         cells.append(
@@ -119,8 +119,13 @@ def _listed(places, found, name):
 
 def _cells(by, number):
     """The value and both ends of its interval, as columns of the file."""
-    low, high = number.interval
+    low, high = _interval(number)
     return (by, number.value), (f"{by}, low", low), (f"{by}, high", high)
+
+
+def _interval(number):
+    """That of a metric, which ends at 0 and 1."""
+    return result("point", number).interval
 
 
 def at_best(grid: Any, table: int, modality: str) -> Table:
