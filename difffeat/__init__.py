@@ -5,7 +5,8 @@ Data flows one way, through wings of which each imports only from those before i
 base, features, backbones, probing, evidence, show
 
 Beside them stand `profiles`, the parameters of a page; `pages`, which there are and which run; `study`,
-which a page opens and asks for what it measures; and `cost`, what a study takes before it is run.
+which a page opens and asks for what it measures; `extractions`, what features a page makes; and `cost`, what
+a study takes before it is run.
 """
 
 import warnings

@@ -5,7 +5,7 @@ device); a product and its addition are two.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 
 import torch
@@ -16,6 +16,8 @@ from difffeat.backbones import published, shipped
 from difffeat.backbones.autoencoder import SHAPE
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.plaid import Plaid
+from difffeat.extractions import Extraction
+from difffeat.features import schedule
 
 FLOAT16 = 2  # bytes
 # Peak of dense bfloat16 products in TFLOP/s, as the vendor states it.
@@ -62,6 +64,10 @@ class Work:
     blocks: float
     encoder: float
     bytes: int
+
+    def __add__(self, other: "Work") -> "Work":
+        """Both together."""
+        return Work(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def flops(self) -> float:
@@ -179,6 +185,36 @@ def one_pass_per_timestep(
 
 
 WAYS = {"plain": one_pass_per_point, "ours": one_pass_per_timestep}
+
+
+def inversion(model: Model, samples: int, timesteps: Sequence[int], steps: int) -> Work:
+    """What `ddim` noising runs before the passes that features are read from: the whole model at each step.
+
+    Parameters
+    ----------
+    model : Model
+    samples : int
+    timesteps : sequence of int; there are no more steps up to one than it has, and none up to 0
+    steps : int, as `schedule.parted` gives them
+    """
+    passes = samples * sum(min(steps, timestep) for timestep in timesteps)
+    return Work(passes, 0, passes * model.depth * model.block, 0.0, 0)
+
+
+def of_extraction(extraction: Extraction, length: int) -> dict[str, Work]:
+    """The work of what a page extracts in both `WAYS`, of which the plain one inverts for every point.
+
+    Parameters
+    ----------
+    extraction : extractions.Extraction
+    length : int, tokens of a text of a published model
+    """
+    costs, samples = model(extraction.backbone, length), extraction.samples * extraction.sets
+    kind, steps = schedule.parted(extraction.noising)
+    inverted = inversion(costs, samples, extraction.timesteps, steps if kind == "ddim" else 0)
+    times = {"plain": len(extraction.blocks), "ours": 1}
+    found = each_way(costs, samples, extraction.blocks, extraction.timesteps)
+    return {way: sum([inverted] * times[way], start=work) for way, work in found.items()}
 
 
 def each_way(model: Model, samples: int, blocks: Sequence[int], timesteps: Sequence[int]) -> dict[str, Work]:

@@ -23,7 +23,8 @@ notebook does not declare. What it needs of the data stands in its metadata, und
 - `needs`: words out of `NEEDS`; a parameter `metric` of "top-1" or "top-5" adds "one class" by itself,
 - `after`: the notebooks whose data, features or results it takes; ["all"] is all others,
 - `samples`: for a part, the least number of its samples, or the parameter that holds it; a parameter
-  `samples` counts by itself.
+  `samples` counts by itself,
+- `extracts`: the features that it extracts beyond those that pages before it leave: see `extractions`.
 """
 
 import difflib

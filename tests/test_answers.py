@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from difffeat.evidence import answers
+from difffeat.evidence import answers, claims
 from difffeat.evidence.results import Result
 from difffeat.evidence.shapes import Contradiction
 from difffeat.probing.floors import Floor
@@ -53,6 +53,24 @@ def test_an_interval_of_a_difference_that_holds_0_is_neither_above_nor_below():
     assert not answers.above(best, near) and not answers.above(near, best)
     assert answers.above(number(0.505, 0.04), best)  # of the very same draws: paired, they differ for certain
     assert "not told apart (" in answers.beside("it", best, [Floor("near", near)])
+
+
+@pytest.mark.parametrize(("value", "word"), [(0.05, "above"), (-0.05, "below")])
+def test_a_sentence_and_the_claim_of_the_same_numbers_agree(value, word):
+    """Of a skewed count: its central 95 % hold 0, and noise still reaches less far in 95 % of the draws."""
+    skewed = Measured(
+        value, np.sign(value) * np.where(np.arange(200) < 8, -0.01, 0.05 + 1e-4 * (np.arange(200) % 7))
+    )
+    nothing = Measured(0.0, np.zeros(200))
+    low, high = (skewed - nothing).interval
+    assert low <= 0 <= high
+    found = claims.check("label_rare_beats_image", skewed, nothing)
+    said = answers.beside("it", skewed, [Floor("image", nothing)])
+    ends = sorted(f"{100 * abs(end):.1f}" for end in found.interval)
+    assert found.status == {"above": "reproduced", "below": "differs"}[word]
+    assert f" points ({ends[0]} to {ends[1]}) {word} image" in said
+    assert answers.above(skewed, nothing) == (word == "above")
+    assert answers.above(nothing, skewed) == (word == "below")
 
 
 def test_say_keeps_the_sentences_that_hold():

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,21 @@ import pytest
 from PIL import Image
 
 from data_prep.readers import coco_lists
-from difffeat.evidence import claims, shapes
+from difffeat.evidence import claims, numbers, shapes
 from difffeat.evidence.claims import check
 from difffeat.evidence.papers.diff_feat import checks_scores
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.features.points import Point
 from difffeat.probing import search
 from difffeat.probing.grid import Grid
+from difffeat.probing.metrics import DECIDED
+from difffeat.probing.pairs import Pair, Pairs
+from difffeat.probing.stats import Measured
 from difffeat.show import beside, f1, sortable
 
 TIMESTEPS, BLOCKS = (0, 50, 100), (0, 2, 4, 6)
+NOISE = np.linspace(-0.02, 0.02, 41)
 
 
 def measured(best=(1, 2), metric="mAP", noise=0.001, others=()):
@@ -192,6 +198,65 @@ def test_every_row_of_f1_is_shown_below_the_harmonic_mean():
     assert "in 130 of 130 rows of Tables 5 and 6, by 0.03 to 5.40 points" in figure.alt
     first = figure.table.frame.iloc[0]
     assert first.tolist() == ["Table 5", "image", "41.75%", "43.99%", "-2.24"]
+
+
+@pytest.fixture
+def fused():
+    """Two measured pairs; the second has the higher mAP on val."""
+    others = {
+        name: Measured(0.6 + 0.01 * place, 0.6 + 0.01 * place + NOISE) for place, name in enumerate(DECIDED)
+    }
+    pairs = Pairs.__new__(Pairs)
+    pairs.measured = {
+        (Point(50, 8), Point(0, 4)): Pair(0.5, 0.7, 0.7 + NOISE, 0.5 + NOISE, np.ones(1), others),
+        (Point(50, 4), Point(10, 8)): Pair(0.6, 0.8, 0.8 + NOISE, 0.6 + NOISE, np.ones(1), others),
+    }
+    return pairs
+
+
+def test_every_pair_with_every_metric_and_a_file(fused):
+    table = sortable.fused(fused, "pairs.csv")
+    row = table.frame.iloc[1].to_dict()
+    assert list(row)[:6] == [
+        "image timestep", "image block", "text timestep", "text block", "mAP", "mAP, 95 %",
+    ]  # fmt: skip
+    assert list(row.values())[:5] == ["50", "4", "10", "8", "80.0%"] and row["OR"] == "65.0%"
+    assert table.csv.loc[1, "CF1 (macro)"] == pytest.approx(0.62)
+    assert (table.csv["OP, low"] < table.csv["OP"]).all() and "pairs.csv" in table._repr_html_()
+    fused.measured = {
+        pair: replace(one, test=0.99, draws=0.99 + NOISE) for pair, one in fused.measured.items()
+    }
+    high = sortable.fused(fused, "pairs.csv")  # no metric is above 1, whatever its draws
+    assert high.frame["mAP, 95 %"][0] == "97.0 to 100.0" and high.csv["mAP, high"][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "there", "cf1"),
+    [
+        (5, "image (30, 12), text (0, 20)", "96.58%"),
+        (6, "image (30, 12), text (0, 24)", "39.96%"),
+    ],
+)
+def test_the_best_pair_beside_the_papers(fused, number, there, cf1):
+    rows = sortable.fused_at_best(fused, number).frame.set_index("metric")
+    assert list(rows) == [f"paper, Table {number} ({there})", "here (image (50, 4), text (10, 8))"]
+    assert rows.iloc[:, 0]["CF1 (macro)"] == cf1 and rows.iloc[:, 0]["CF1 (harmonic)"] == "–"
+    assert rows.iloc[:, 1]["mAP"].startswith("80.0") and rows.iloc[:, 1]["OF1"].startswith("66.0")
+
+
+def test_the_papers_own_row_of_table_1_is_its_best_pair():
+    best = paper.table(5).query("modality == 'fusion'").nlargest(1, "mAP").iloc[0]
+    for metric in ("mAP", "CP", "CR", "CF1", "OP", "OR", "OF1"):
+        printed = paper.value(1, metric, method="Diff-Feat")
+        assert abs(printed.value - best[metric]) <= printed.rounding + 1e-9
+
+
+def test_what_pages_record_by_every_metric_is_what_claims_read(fused):
+    found = numbers.by_metric("fusion_addition", fused.others_at_best, seeds=[0])
+    assert [result.metric for result in found] == list(DECIDED) and found[0].interval[0] < 0.6
+    read = {claim.result for claim in CLAIMS if claim.id.startswith("fusion_") and claim.result}
+    assert read - {"fusion_addition_score"} <= {result.id for result in found}
+    assert len(read) == 7
 
 
 def test_one_class_an_image_has_top_1_and_top_5_in_their_place():

@@ -1,12 +1,14 @@
 """What a study costs, against formulas written out by hand; and the plan of a profile, without any data."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from difffeat import cost
+from difffeat import cost, extractions
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.profiles import ROOT
 
@@ -70,6 +72,64 @@ def plan(*arguments, **variables):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
 
 
+def rows_of(printed):
+    """The table of a plan: text, and whole numbers of samples, sets and passes."""
+    lines = [re.split(r"  +", line.strip()) for line in printed.splitlines()]
+    start = next(place for place, cells in enumerate(lines) if cells[0] == "page")
+    return [
+        dict(page=cells[0], model=cells[1] if cells[0] != "all" else "")
+        | dict(zip(("samples", "sets", "passes"), (int(n.replace(",", "")) for n in numbers), strict=True))
+        for cells in lines[start + 1 :]
+        for numbers in [cells[2:5] if cells[0] != "all" else cells[1:4]]
+    ]
+
+
+def test_a_plan_counts_what_pages_extract_themselves(tmp_path):
+    """Of scenes, by hand from the parameters: 4,000 samples, 24 or fewer, 700 and 2,000; DDIM runs the model
+    once a step before it is read."""
+    done = plan("scenes", DIFFFEAT_CACHE=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = {(row["page"], row["model"]): (row["sets"], row["passes"]) for row in rows_of(done.stdout)}
+    assert found["10_extract_image", "dit-scenes"] == (2, 2 * 4 * 4000)
+    assert found["11_extract_text", "plaid-scenes"] == (5, (3 + 2 * 3 + 3 + 1) * 4000)
+    steps = 1 + 5 + 10 + 50
+    assert found["23_noising", "plaid-scenes"] == (6 + 2, 24 * (6 + steps) + 700 * (1 + 1 + 1))
+    assert found["23_noising", "dit-scenes"] == (6 + 1, 24 * (6 + steps) + 2000 * 2)
+    assert found["24_token_length", "plaid-scenes"] == (6 * 3, 6 * 3 * 1000)
+    assert found["36_leakage", "plaid-scenes"] == (1, 4000)
+    assert found["92_open_choices", "plaid-scenes"] == (1, 4000)
+
+
+def test_what_a_page_declares_is_read_with_its_parameters(monkeypatch):
+    declared = [
+        {"of": "text", "samples": "few", "noising": ["mean", "kinds"], "times": [["kinds", 1], "seeds"]},
+        {"of": "image", "blocks": "image_blocks[-1:]", "timesteps": [0], "samples": "one", "if": "told"},
+    ]
+    monkeypatch.setattr(extractions, "declared", lambda _: {"extracts": declared})
+    taken = dict(text_backbone="t", text_blocks=[8, 4], text_timesteps=[100, 0], deterministic="mean")
+    taken |= dict(few=[10, 0], kinds=["ddim-10", "random"], seeds=[0, 1], told=False)
+    taken |= dict(image_backbone="i", image_blocks=[2, 6], one=9)
+    found = extractions.of_page("page", taken, [100, 50, 7])
+    about = "text", "t", 17, (4, 8), (0, 100)
+    assert found == [extractions.Extraction(*about, kind, 6) for kind in ("mean", "ddim", "random")]
+    (last,) = extractions.of_page("page", taken | {"told": True}, [100, 50, 7])[3:]
+    assert last == extractions.Extraction("image", "i", 7, (6,), (0,), "random", 1)
+    for wrong, message in (({"blocs": "text_blocks"}, "blocs"), ({"blocks": "seeds_"}, "seeds_")):
+        monkeypatch.setattr(extractions, "declared", lambda _, w=wrong: {"extracts": [{"of": "text"} | w]})
+        with pytest.raises(ValueError, match=message):
+            extractions.of_page("page", taken, [100, 50, 7])
+
+
+def test_inversion_runs_the_whole_model_at_every_step():
+    """At t = 3 of 5 steps there are 3; at t = 0 none; read once more at either."""
+    extraction = extractions.Extraction("text", "plaid-scenes", 7, (2, 4), (0, 3), "ddim-5", 2)
+    model, found = cost.model("plaid-scenes"), cost.of_extraction(extraction, 60)
+    assert found["ours"].passes == 14 * (2 + 3) and found["plain"].passes == 14 * (4 + 2 * 3)
+    assert found["ours"].blocks == 14 * (2 * 4 + 3 * model.depth) * model.block
+    still = cost.of_extraction(replace(extraction, noising="mean"), 60)
+    assert still["ours"].passes == 14 * 2 and still["ours"].bytes == found["ours"].bytes
+
+
 def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path):
     done = plan("coco", "a100", DIFFFEAT_CACHE=str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -81,6 +141,8 @@ def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path):
         "1,479,444",
     ):
         assert line in done.stdout
+    everything = sum(row["passes"] for row in rows_of(done.stdout) if row["page"] != "all")
+    assert rows_of(done.stdout)[-1]["page"] == "all" and rows_of(done.stdout)[-1]["passes"] == everything
     done = plan("coco", COCO_ROOT="/data", DIFFFEAT_CACHE=str(tmp_path))
     assert "COCO_ROOT" not in done.stdout
     for arguments, message in (
@@ -100,15 +162,16 @@ def test_a_plan_counts_the_data_that_it_is_given(tmp_path):
     table = f"{{reader: table, folder: {tmp_path}, files: own.csv, columns: {columns}}}"
     coco = "{reader: coco, folder: /nowhere, parts: {train: train, test: test}}"
     for name, data, samples, expected in (
-        ("all", table, [0, 0, 0], "11_extract_text  plaid-scenes            40"),
-        ("some", table, [10, 0, 2], "11_extract_text  plaid-scenes            18"),
-        ("absent", coco, [3, 2, 1], "10_extract_image    dit-scenes             6"),
+        ("all", table, [0, 0, 0], ("11_extract_text", "plaid-scenes", 40)),
+        ("some", table, [10, 0, 2], ("11_extract_text", "plaid-scenes", 18)),
+        ("absent", coco, [3, 2, 1], ("10_extract_image", "dit-scenes", 6)),
     ):
         profile = tmp_path / f"{name}.yaml"
         profile.write_text(f"data: {data}\nparameters: {{samples: {samples}}}")
         done = plan(str(profile), DIFFFEAT_CACHE=str(tmp_path / "cache"))
         assert done.returncode == 0, done.stderr
-        assert expected in done.stdout and "fetch" not in done.stdout
+        found = [(row["page"], row["model"], row["samples"]) for row in rows_of(done.stdout)]
+        assert expected in found and "fetch" not in done.stdout
     (tmp_path / "absent.yaml").write_text(f"data: {coco}\nparameters: {{samples: [0, 0, 0]}}")
     done = plan(str(tmp_path / "absent.yaml"), DIFFFEAT_CACHE=str(tmp_path / "cache"))
     assert done.returncode and "the data of profile absent cannot be counted: /nowhere" in done.stderr

@@ -241,6 +241,11 @@ def test_pairs_over_noise_seeds_are_the_average_of_each(splits, of_seeds, texts)
         for name in ("draws", "val_draws"):
             stacked = np.stack([getattr(one, name) for one in alone], axis=1)
             np.testing.assert_allclose(getattr(both[pair], name), stats.over_seeds(stacked))
+        assert both[pair].others.keys() == set(metrics.DECIDED)
+        for name, other in both[pair].others.items():
+            assert other.value == pytest.approx(np.mean([one.others[name].value for one in alone]))
+            stacked = np.stack([one.others[name].draws for one in alone], axis=1)
+            np.testing.assert_allclose(other.draws, stats.over_seeds(stacked))
     assert each[0][PAIRS[1]].test != each[1][PAIRS[1]].test  # so there is something to average
 
 
@@ -250,12 +255,20 @@ def test_pairs_and_grids_are_resampled_alike(splits, of_seeds):
     measured = Pairs(splits, images[:1], texts[:1], resamples=30, d_align=8, epochs=3)
     read = images[0]["train"].read((0, 1)), texts[0]["train"].read((0, 2))
     fused = fusion.fit("addition", *read, splits["train"].labels, d_align=8, epochs=3)
-    for part, name in (("test", "draws"), ("val", "val_draws")):
+    for part, name in (("val", "val_draws"), ("test", "draws")):
         read = images[0][part].read((0, 1)), texts[0][part].read((0, 2))
         judged = splits[part].judged(fused.scores(*read))
         expected = stats.map_draws(*judged, draws=30, seed=grid.RESAMPLING[part])
         np.testing.assert_allclose(getattr(measured[PAIRS[0]], name), expected, atol=1e-5)
     assert measured[PAIRS[0]].on_test.value == measured[PAIRS[0]].test
+    labels, scores = judged
+    expected = metrics.report(labels, scores)
+    drawn = resampled.decided_draws(
+        labels.astype(bool), scores >= 0.5, draws=30, seed=grid.RESAMPLING["test"]
+    )
+    for name, other in measured[PAIRS[0]].others.items():
+        assert other.value == pytest.approx(expected[name], abs=1e-6)
+        np.testing.assert_allclose(other.draws, drawn[name], atol=1e-6)
 
 
 def test_pairs_that_were_measured_are_read(splits, of_seeds, root, monkeypatch):
@@ -270,6 +283,10 @@ def test_pairs_that_were_measured_are_read(splits, of_seeds, root, monkeypatch):
         assert (again[pair].val, again[pair].test) == (first[pair].val, first[pair].test)
         for name in ("draws", "val_draws", "losses"):
             np.testing.assert_array_equal(getattr(again[pair], name), getattr(first[pair], name))
+        assert again[pair].others.keys() == first[pair].others.keys() == set(metrics.DECIDED)
+        for name, other in again[pair].others.items():
+            assert other.value == first[pair].others[name].value
+            np.testing.assert_array_equal(other.draws, first[pair].others[name].draws)
     images, texts = of_seeds
     for other in (
         Pairs(splits, images, texts, **how | dict(epochs=4)),
@@ -279,6 +296,19 @@ def test_pairs_that_were_measured_are_read(splits, of_seeds, root, monkeypatch):
     ):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
             other.measure(PAIRS)
+
+
+def test_pairs_kept_by_other_code_are_measured_again(splits, of_seeds, root, monkeypatch):
+    """A file of before, with fewer numbers, lies under another name."""
+    how = dict(resamples=10, d_align=8, epochs=3, root=root)
+    first = Pairs(splits, *of_seeds, **how)
+    monkeypatch.setattr(pairs, "CODE", pairs.CODE[:-1])
+    first.measure(PAIRS[:1])
+    monkeypatch.undo()
+    calls, fit_pairs = [], fusion.fit_pairs
+    monkeypatch.setattr(fusion, "fit_pairs", lambda *a, **b: calls.append(a) or fit_pairs(*a, **b))
+    Pairs(splits, *of_seeds, **how).measure(PAIRS[:1])
+    assert len(calls) == 1
 
 
 def test_the_best_pair_holds_the_choice(splits, of_seeds):
@@ -291,6 +321,13 @@ def test_the_best_pair_holds_the_choice(splits, of_seeds):
         for draw in range(60)
     ]
     np.testing.assert_allclose(chosen.draws, drawn - np.mean(drawn) + chosen.value)  # moved to lie around it
+    op = pairs.others_at_best["OP"]
+    assert op.value == pairs[pairs.best].others["OP"].value
+    drawn = [
+        max((pairs[pair] for pair in PAIRS), key=lambda one: one.val_draws[draw]).others["OP"].draws[draw]
+        for draw in range(60)
+    ]
+    np.testing.assert_allclose(op.draws, drawn - np.mean(drawn) + op.value)  # chosen by mAP all the same
 
 
 def test_numbers_of_seeds_that_do_not_go_together_are_refused(splits, of_seeds):

@@ -1,5 +1,6 @@
 """Heads over several first weights, methods side by side, and what Tables 1 and 2 compare."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -184,6 +185,17 @@ def test_every_printed_row_has_its_facts_with_a_source_and_a_citation(number):
     assert not [key for key in rows["cite"] if f"{{{key}," not in bibliography]
     assert set(rows["captions_at_test"]) == {"no", "yes"}
     assert set(rows["method"][rows["captions_at_test"] == "yes"]) == {baselines.OURS}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_is_said_of_a_method_says_where_it_can_be_read(number):
+    """In its code or an entry, by name, or in the paper itself: "its paper" is no place to look it up."""
+    for row in baselines.rows(number).to_dict("records"):
+        places = dict(part.strip().split(": ", 1) for part in row["source"].split(";") if ": " in part)
+        for fact in ("resolution", "pretraining"):
+            place = places.get(fact, places.get("the rest", ""))
+            named = re.search(r"its code|there|its name|Papers with Code|sections", place)
+            assert bool(named) == (row[fact] != "not stated"), (row["method"], fact)
 
 
 def test_margins_of_the_papers_own_numbers():

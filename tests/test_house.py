@@ -24,13 +24,14 @@ from difffeat import pages, profiles
 from difffeat.base import cells
 from difffeat.profiles import ROOT
 
-# A wing imports only from those before it. Beside them stand profiles and pages, of base alone; cost, of
-# backbones; the study, which brings all of it together.
+# A wing imports only from those before it. Beside them stand profiles and pages, of base alone; extractions
+# and cost, what features a page makes and what they take; the study, which brings all of it together.
 WINGS = ["base", "features", "backbones", "probing", "evidence", "show"]
 BESIDE = {
     "profiles": {"base"},
     "pages": {"base", "profiles"},
-    "cost": {"base", "features", "backbones"},
+    "extractions": {"base", "features", "profiles"},
+    "cost": {"base", "features", "backbones", "extractions"},
     "study": {*WINGS[:-1], "profiles"},
 }
 PACKAGE = ROOT / "difffeat"

@@ -73,6 +73,9 @@ def test_depths_are_shares_with_their_intervals():
     assert one.relative == (8 / 12, (0.5, 10 / 12))
     assert {depth.block for depth in layers.of_paper()} == {12}
     assert [depth.depth for depth in layers.of_others()] == [other.depth for other in layers.OTHERS]
+    rows = layers.told()
+    assert [row["block"] for row in rows] == ["14 of 28", "24 of 37", "8 of 28", "8 of 28", "20 of 28"]
+    assert all("its code" in row["source"] and "counted" in row["source"] for row in rows)
 
 
 def test_the_book_is_read_from_results_and_a_run_counts_before_what_is_stored(tmp_path):

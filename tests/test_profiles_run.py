@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from types import SimpleNamespace
 
 import nbformat
@@ -23,10 +24,11 @@ from PIL import Image
 
 import data_prep
 from data_prep.readers import vg500
-from difffeat import pages, profiles
+from difffeat import extractions, pages, profiles
 from difffeat.evidence import results
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.features import cache
 from difffeat.profiles import ROOT
 
 RANDOM = np.random.default_rng(0)
@@ -37,6 +39,7 @@ PROCESSES = 2
 FEW = dict(steps=20, epochs=3, pair_steps=20, lengths=[10, 20], trained_on=[20], decays=[0.01], resamples=20)
 FEW |= dict(widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
 FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
+FEW |= dict(apart_samples=5, kinds_samples=[30, 20], image_kinds_samples=[30, 20], kinds_timesteps=[10])
 FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
 SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
 NEEDS_REFERENCE = {"coco-smoke"}  # reads real images, which are not shipped
@@ -214,14 +217,14 @@ def small(profile, page):
     if not any(name.endswith("backbone") for name in taken):
         return values  # it loads no model, and is small as it is
     for name, value in taken.items():
-        if name.endswith("blocks"):
+        if name in FEW and value is not None:
+            values[name] = FEW[name]
+        elif name.endswith("blocks"):
             values[name] = [1, 2]
         elif name.endswith("timesteps"):
             values[name] = value[:2]
         elif name.endswith("backbone"):  # models of random weights at full size are too large here
             values[name] = value.removesuffix("-random")
-        elif name in FEW and value is not None:
-            values[name] = FEW[name]
     return values
 
 
@@ -270,6 +273,7 @@ def ran(tmp_path_factory):
         ]
         min(queues, key=len).extend(jobs)
         found[name] = SimpleNamespace(pages=pages, executed=executed, stored=folder / "results" / path.stem)
+        found[name].cache = folder / "cache" / path.stem
         if name == "pictures":  # and one that it does not run, started by itself
             refused = folder / f"{NO_PICTURES}.ipynb"
             queues[0].append([str(ROOT / "notebooks" / refused.name), str(path), str(refused)])
@@ -332,6 +336,33 @@ def test_coco_runs_all_that_the_paper_reports(ran):
         run.results["40_cost"].parameters["image_blocks"] == profiles.load("coco").parameters["image_blocks"]
     )
     assert run.results["90_claims"]["claims_not_run"].value < len(CLAIMS)
+
+
+def extracted(folder):
+    """Passes of each model behind the features in a cache, and those of a single block: lengths of text."""
+    passes, of_lengths = defaultdict(int), 0
+    for path in folder.glob("features/*/*/*.h5"):
+        held = cache.attributes(path)["provenance"]
+        count = held["samples"] * len(held["timesteps"])
+        if len(held["blocks"]) == 1:
+            of_lengths += count
+        else:
+            passes[held["backbone"].removesuffix("-untrained")] += count
+    return passes, of_lengths
+
+
+def test_a_plan_counts_what_its_pages_extract(ran):
+    """Passes that features are read from: all of them but those of texts of several lengths, of which some
+    come out equal on texts that are this short."""
+    run, passes = ran["coco"], defaultdict(int)
+    for page in run.pages:
+        taken = run.results[page].parameters
+        for one in extractions.of_page(page, taken, [40, 20, 30]):
+            passes[page == "24_token_length", one.backbone] += one.samples * one.sets * len(one.timesteps)
+    found, of_lengths = extracted(run.cache)
+    for backbone in ("dit-xl-2-256", "plaid-1b"):
+        assert found[backbone] == passes[False, backbone] > 0
+    assert 0 < of_lengths <= passes[True, "plaid-1b"]
 
 
 def test_vg500_stands_beside_its_own_table(ran):

@@ -1,6 +1,8 @@
 """What a profile needs before it can run, without running it: `python workflow/plan.py coco rtx4090`.
 
-Prints what is missing, then for each extraction the passes, the disk for features, and the hours on one GPU.
+Prints what is missing, then for each page and model the passes, the disk for features, and the hours on one
+GPU. What a page extracts stands in its metadata, see `extractions`; of texts of other lengths each counts as
+long as the profile's.
 """
 
 import os
@@ -11,7 +13,7 @@ from dataclasses import replace
 
 import data_prep
 from data_prep.readers import ag_news, cifar100, coco, tiny_imagenet, vg500, voc
-from difffeat import cost, pages, profiles
+from difffeat import cost, extractions, pages, profiles
 from difffeat.backbones import published, shipped
 
 # Samples of the parts of a data set, as published, and how many a reader holds out of train for val.
@@ -23,7 +25,18 @@ PUBLISHED = {
     "tiny_imagenet": (tiny_imagenet.COUNTS["train"], tiny_imagenet.COUNTS["test"], 5000),
     "ag_news": (ag_news.COUNTS["train"], ag_news.COUNTS["test"], 5000),
 }
-EXTRACTING = {"10_extract_image": "image", "11_extract_text": "text"}  # and what they read
+COLUMNS = [
+    "page",
+    "model",
+    "samples",
+    "sets",
+    "passes",
+    "plain passes",
+    "GB",
+    "hours",
+    "plain hours",
+    "minutes a shard",
+]
 # What the paper's images a second come to on its RTX 4090, of the vendor's peak: see the page on cost.
 SHARE_OF_PEAK = 0.5
 
@@ -35,44 +48,35 @@ def main(name: str, gpu: str = "rtx4090") -> None:
     except ValueError as error:
         sys.exit(str(error))
     profile = profiles.load(name)
-    rows = [row(profile, page, rate) for page in extractions(profile)]
+    planned = list(extracted(profile))
     print(f"profile {profile.name}: {profile.shards} shards each\n")
-    for lack in missing(profile):
+    for lack in missing(profile, {one.backbone for _, found in planned for one in found}):
         print(f"missing: {lack}")
-    columns = [
-        "page",
-        "model",
-        "samples",
-        "sets",
-        "passes",
-        "plain passes",
-        "GB",
-        "hours",
-        "plain hours",
-        "minutes a shard",
-    ]
     print(f"\n{gpu} at {SHARE_OF_PEAK:.0%} of its peak of {cost.PEAK[gpu]:.0f} TFLOP/s:\n")
-    for cells in [columns, *rows]:
-        print(
-            "  ".join(cell.rjust(max(len(column), 12)) for cell, column in zip(cells, columns, strict=True))
-        )
+    lines = [COLUMNS, *rows(profile, planned, rate)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for cells in lines:
+        print("  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
 
 
-def extractions(profile: profiles.Profile) -> list[str]:
-    """The pages of a profile that extract features."""
-    named = [page for page in EXTRACTING if profile.pages is None or page in profile.pages]
-    return pages.runs(replace(profile, pages=None), named, data_prep.gives(profile.data))
+def extracted(profile: profiles.Profile) -> Iterator[tuple[str, list[extractions.Extraction]]]:
+    """(page, what it extracts with one model) of a profile, in the order of pages."""
+    declaring = [page for page in pages.after() if profiles.declared(page).get("extracts")]
+    named = [page for page in declaring if profile.pages is None or page in profile.pages]
+    for page in pages.runs(replace(profile, pages=None), named, data_prep.gives(profile.data)):
+        taken = profiles.planned(profile, page)
+        found = extractions.of_page(page, taken, samples(profile, taken["samples"]))
+        for modality in dict.fromkeys(one.modality for one in found):
+            yield page, [one for one in found if one.modality == modality]
 
 
-def missing(profile: profiles.Profile) -> Iterator[str]:
+def missing(profile: profiles.Profile, backbones: set[str]) -> Iterator[str]:
     """What is not there yet: folders named by the environment, weights."""
     text = str(profile.data) + str(profile.models)
     for variable in sorted(set(re.findall(r"\$\{?(\w+)", text))):
         if variable not in os.environ:
             yield f"the environment variable {variable}, for {profile.data.get('folder')}"
-    names = {profiles.planned(profile, page)[f"{EXTRACTING[page]}_backbone"] for page in extractions(profile)}
-    if "dit-xl-2-256" in names:
-        names.add("sd-vae-ft-mse")
+    names = backbones | ({"sd-vae-ft-mse"} if "dit-xl-2-256" in backbones else set())
     for model in sorted(names):
         own = profile.models.get(model, {}).get("folder") or "-random" in model
         if not (own or shipped.weights_folder(model).is_dir()):
@@ -80,19 +84,11 @@ def missing(profile: profiles.Profile) -> Iterator[str]:
             yield f"{model}: {shipped.trained_by(model) if model in shipped.OF_REAL_DATA else fetched}"
 
 
-def sets(taken: Mapping) -> int:
-    """How many sets of features a page extracts: one for each noise seed; of text one without noise, and of
-    captions that were enhanced also those as written, without noise and with."""
-    without_noise = "deterministic" in taken
-    return len(taken["noise_seeds"]) + without_noise * (3 if taken.get("enhanced") else 1)
-
-
-def samples(profile: profiles.Profile, page: str) -> int:
-    """How many samples of all parts a page takes: what its parameter says, where that is 0 what there is."""
-    taken = profiles.planned(profile, page)["samples"]
+def samples(profile: profiles.Profile, taken: list[int]) -> list[int]:
+    """How many samples of train, val and test a page takes: what it says, where that is 0 what there is."""
     if all(taken):
-        return sum(taken)
-    return sum(count or held for count, held in zip(taken, parts(profile), strict=True))
+        return taken
+    return [count or held for count, held in zip(taken, parts(profile), strict=True)]
 
 
 def parts(profile: profiles.Profile) -> list[int]:
@@ -110,29 +106,37 @@ def parts(profile: profiles.Profile) -> list[int]:
     return [train - validation, validation, test]
 
 
-def row(profile: profiles.Profile, page: str, rate: float) -> list[str]:
-    """One line of the plan, as text."""
-    taken, count = profiles.planned(profile, page), samples(profile, page)
-    kind = EXTRACTING[page]
-    name, points = taken[f"{kind}_backbone"], {key: taken[f"{kind}_{key}"] for key in ("blocks", "timesteps")}
-    length = profile.models.get(name, {}).get("length", published.PLAID_LENGTH)
-    try:
-        model = cost.model(name, length)
-    except ValueError as error:
-        sys.exit(f"profile {profile.name}, {page}: {error}")
-    ours = cost.one_pass_per_timestep(model, count * sets(taken), **points)
-    plain = cost.one_pass_per_point(model, count * sets(taken), **points)
+def rows(profile: profiles.Profile, planned: list[tuple], rate: float) -> Iterator[list[str]]:
+    """The lines of the plan, as text, and one of them all."""
+    whole = {way: cost.Work(0, 0, 0.0, 0.0, 0) for way in cost.WAYS}
+    for page, found in planned:
+        name = found[0].backbone
+        length = profile.models.get(name, {}).get("length", published.PLAID_LENGTH)
+        try:
+            each = [cost.of_extraction(one, length) for one in found]
+        except ValueError as error:
+            sys.exit(f"profile {profile.name}, {page}: {error}")
+        works = {way: sum((one[way] for one in each[1:]), start=each[0][way]) for way in cost.WAYS}
+        whole = {way: whole[way] + work for way, work in works.items()}
+        shared = profile.shards if "shard" in profiles.planned(profile, page) else 1
+        yield line(page, name, found, works, rate, shared)
+    yield line("all", "", [one for _, found in planned for one in found], whole, rate, 0)
+
+
+def line(page: str, model: str, found: list, works: Mapping, rate: float, shared: int) -> list[str]:
+    """One line: the most samples that a set of features takes, and what all sets together take."""
+    ours, plain = works["ours"], works["plain"]
     return [
         page,
-        name,
-        f"{count:,}",
-        str(sets(taken)),
+        model,
+        f"{max((one.samples for one in found), default=0):,}",
+        str(sum(one.sets for one in found)),
         f"{ours.passes:,}",
         f"{plain.passes:,}",
         f"{ours.bytes / 1e9:.1f}",
         f"{ours.hours(rate):.1f}",
         f"{plain.hours(rate):.1f}",
-        f"{60 * ours.hours(rate) / profile.shards:.1f}",
+        f"{60 * ours.hours(rate) / shared:.1f}" if shared else "",
     ]
 
 

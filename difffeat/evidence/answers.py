@@ -11,6 +11,7 @@ from IPython.display import Markdown
 
 from difffeat.base.files import ROOT
 from difffeat.base.format import decimals, show, show_interval
+from difffeat.evidence import shapes
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.results import Page, read
 from difffeat.probing.stats import Measured
@@ -46,7 +47,8 @@ def beside(name: str, number: Measured, others: Iterable) -> str:
     Returns
     -------
     str
-        Sorted by how much is between them; where the paired interval holds 0, the two are said not to differ.
+        Sorted by how much is between them. Above and below are what a claim of this difference would be
+        called, by the same test with the same interval; where neither stands out, the two are not told apart.
     """
     ranked = sorted(others, key=lambda other: other.value)
     parts = [
@@ -58,20 +60,21 @@ def beside(name: str, number: Measured, others: Iterable) -> str:
 
 def _apart(difference):
     """ "12.3 points (10.1 to 14.2) above", "1.2 points (0.4 to 2.0) below" or "not told apart from"."""
-    low, high = difference.interval
+    found = shapes.positive(difference.value, difference.draws)
+    low, high = found.interval or (found.value, found.value)  # of a single draw
     digits = decimals("points", (low, high))
-    if low <= 0 <= high:
+    if found.status == "inconclusive":
         return f"not told apart ({show_interval((low, high), 'points', digits)} points) from"
     ends = sorted((abs(low), abs(high)))
     written = " to ".join(show(end, "points", digits).lstrip("+") for end in ends)
     size = show(abs(difference.value), "points", digits).lstrip("+")
-    return f"{size} points ({written}) {'above' if low > 0 else 'below'}"
+    return f"{size} points ({written}) {'above' if found.status == 'reproduced' else 'below'}"
 
 
 def above(number: Measured, other: Measured) -> bool:
-    """Whether a number is above another beyond noise: the paired 95 % interval of the difference is above
-    0."""
-    return (number - other).interval.low > 0
+    """Whether a number is above another beyond noise, of paired draws: as a claim of it would be tested."""
+    difference = number - other
+    return shapes.positive(difference.value, difference.draws).status == "reproduced"
 
 
 def say(*sentences: str | tuple) -> Markdown:

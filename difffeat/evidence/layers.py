@@ -50,22 +50,58 @@ class Cells:
 
 
 class Reported(NamedTuple):
-    """A block that somebody else reports: of which model, how deep that is, and what the block is there."""
+    """A block that somebody else reports: of which model, how deep that is, what it is, and its source."""
 
     who: str
     model: str
     depth: int
     block: int
     what: str
+    source: str
 
 
 # Blocks counted as here: how many have run.
 OTHERS = (
-    Reported("DDAE", "DiT-XL/2", 28, 14, "read by linear probes"),
-    Reported("Mukhopadhyay et al.", "guided diffusion, U-Net", 37, 24, "read by classifiers, t = 90"),
-    Reported("REPA", "SiT-XL/2", 28, 8, "trained to be like features of another model"),
-    Reported("SRA, taught", "SiT-XL/2", 28, 8, "trained to be like a deeper one"),
-    Reported("SRA, teaching", "SiT-XL/2", 28, 20, "the deeper one"),
+    Reported(
+        "DDAE",
+        "DiT-XL/2",
+        28,
+        14,
+        "read by linear probes, CIFAR-10 and Tiny-ImageNet",
+        "its code, FutureXiang/ddae: DiT/linear.py, layer-13, counted from 0 in DiT/models.py",
+    ),
+    Reported(
+        "Mukhopadhyay et al.",
+        "guided diffusion, U-Net",
+        37,
+        24,
+        "read by classifiers, ImageNet-50, t = 90",
+        "Figure 1; the blocks: its code, soumik-kanad/diffssl, ssl_diff/const.py, counted from 1",
+    ),
+    Reported(
+        "REPA",
+        "SiT-XL/2",
+        28,
+        8,
+        "trained to be like features of another model",
+        "README of its code, sihyun-yu/REPA; counted from 1 in models/sit.py",
+    ),
+    Reported(
+        "SRA, taught",
+        "SiT-XL/2",
+        28,
+        8,
+        "trained to be like a deeper one",
+        "README of its code, vvvvvjdy/SRA; counted from 1 in SiT-SRA/models/sit.py",
+    ),
+    Reported(
+        "SRA, teaching",
+        "SiT-XL/2",
+        28,
+        20,
+        "the deeper one",
+        "README of its code, vvvvvjdy/SRA; counted likewise",
+    ),
 )
 
 
@@ -137,6 +173,20 @@ def of_paper() -> list[Depth]:
         best = grid.blocks[grid.values.max(axis=0).argmax()]
         found.append(Depth("the paper", data, "DiT-XL/2", best, DEPTH))
     return found
+
+
+def told() -> list[dict[str, object]]:
+    """`OTHERS` in words, a row for each, with its source."""
+    return [
+        {
+            "who": one.who,
+            "model": one.model,
+            "block": f"{one.block} of {one.depth}",
+            "what it is": one.what,
+            "source": one.source,
+        }
+        for one in OTHERS
+    ]
 
 
 def of_others() -> list[Depth]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +55,18 @@ def _ends(values):
 def floors(found: Iterable[Floor]) -> list[Result]:
     """Floors as results: `floor_<name>_score`."""
     return [result(f"floor_{_id(floor)}_score", floor.measured, metric=floor.metric) for floor in found]
+
+
+def by_metric(name: str, found: Mapping[str, Measured], **about: object) -> list[Result]:
+    """A number by several metrics, as results: `<name>_OP`, ...
+
+    Parameters
+    ----------
+    name : str, start of the ids
+    found : dict of metric to stats.Measured
+    **about : as for `result`
+    """
+    return [result(f"{name}_{metric}", one, metric=metric, **about) for metric, one in found.items()]
 
 
 def gains(name: str, best: Measured, found: Iterable[Floor]) -> Iterator[Result]:

@@ -1,10 +1,11 @@
-"""Fused features measured: mAP of (image point, text point) pairs, trained together and remembered.
+"""Fused features measured: (image point, text point) pairs, trained together, by mAP and the paper's other
+metrics, and remembered.
 
 A point is (timestep, block); a pair is (image point, text point). R draws, N samples, K labels.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from difffeat.base.remember import remembered
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
 from difffeat.features.points import Point
-from difffeat.probing import fusion, grid, metrics, stats
+from difffeat.probing import fusion, grid, scoring, stats
 from difffeat.probing.grid import RESAMPLING, Grid
 
 MADE_BY = (
@@ -24,6 +25,7 @@ MADE_BY = (
     "shared",
 )  # the modules that make the numbers of a pair, beside a grid's
 CODE = (*grid.CODE, *(f"probing/{name}.py" for name in MADE_BY))
+BY = scoring.scoring("mAP")  # pairs are chosen by it
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Pair:
     draws, val_draws : arrays of shape (R,), the same over resampled images and noise seeds, the very
         resamples of a `grid.Grid`
     losses : array of shape (epochs,), mean training loss of each epoch
+    others : dict of the other metrics of the same scores on test to a `stats.Measured`, their draws of the
+        same resamples: the paper's CP, CR, ... beside mAP
     """
 
     val: float
@@ -43,6 +47,7 @@ class Pair:
     draws: np.ndarray
     val_draws: np.ndarray
     losses: np.ndarray
+    others: Mapping[str, stats.Measured] = field(default_factory=dict)
 
     @property
     def on_test(self) -> stats.Measured:
@@ -140,10 +145,19 @@ class Pairs:
     @property
     def at_best(self) -> stats.Measured:
         """The mAP on test of the best pair; draws choose it anew on their own val, as of `Grid.at_best`."""
+        return self._chosen([pair.on_test for pair in self.measured.values()])
+
+    @property
+    def others_at_best(self) -> dict[str, stats.Measured]:
+        """The other metrics on test of that pair, by name; draws choose the pair by mAP, as mAP's do."""
         measured = list(self.measured.values())
-        places = np.stack([pair.val_draws for pair in measured]).argmax(axis=0)  # (R,)
-        draws = np.stack([pair.draws for pair in measured])[places, np.arange(len(places))]
-        return stats.around(self.measured[self.best].test, draws)
+        return {name: self._chosen([pair.others[name] for pair in measured]) for name in measured[0].others}
+
+    def _chosen(self, on_test):
+        """One metric of the pair that val chooses, of the `Measured` of all pairs in order."""
+        places = np.stack([pair.val_draws for pair in self.measured.values()]).argmax(axis=0)  # (R,)
+        draws = np.stack([one.draws for one in on_test])[places, np.arange(len(places))]
+        return stats.around(on_test[list(self.measured).index(self.best)].value, draws)
 
     @property
     def test(self) -> tuple[np.ndarray, np.ndarray]:
@@ -156,10 +170,8 @@ class Pairs:
         new = list(dict.fromkeys(_points(pair) for pair in pairs if _points(pair) not in self.measured))
         if new:
             found = remembered(self.kept, self._what(new), CODE, lambda: self._trained(new))
-            of_pair = zip(
-                *(found[name] for name in ("val", "test", "draws", "val_draws", "losses")), strict=True
-            )
-            self.measured |= {pair: _over_seeds(*values) for pair, values in zip(new, of_pair, strict=True)}
+            for place, pair in enumerate(new):
+                self.measured[pair] = _over_seeds({name: values[place] for name, values in found.items()})
         return pairs
 
     def _what(self, pairs):
@@ -176,8 +188,8 @@ class Pairs:
         }
 
     def _trained(self, pairs):
-        """Pairs of every noise seed, trained together, by name: val, test (P, S), draws, val_draws (P, S, R),
-        losses (P, S, epochs)."""
+        """Pairs of every noise seed, trained together, by name: val, test, OP/test (P, S), draws, val_draws,
+        OP/draws (P, S, R), losses (P, S, epochs)."""
         image_points, text_points = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
         places = [
             (
@@ -203,25 +215,29 @@ class Pairs:
         return torch.from_numpy(np.stack(read)[:, : self.train]).to(self.device)
 
     def _read(self, fused, pair, images, texts):
-        """mAP and draws of one trained pair on val and test, by name."""
+        """What one trained pair reaches, and its draws, by name as `_over_seeds` takes them."""
         image, text = pair
-        values, draws = {}, {}
-        for part in RESAMPLING:
-            features = images[part].read(image), texts[part].read(text)
-            judged = self.splits[part].judged(fused.scores(*features))
-            values[part] = metrics.mean_average_precision(*judged)
-            draws[part] = stats.map_draws(*judged, draws=self.resamples, seed=RESAMPLING[part])
-        return values | {"draws": draws["test"], "val_draws": draws["val"], "losses": fused.losses}
+        held = {"losses": fused.losses}
+        for part, prefix in (("val", "val_"), ("test", "")):
+            judged = self.splits[part].judged(fused.scores(images[part].read(image), texts[part].read(text)))
+            how = dict(draws=self.resamples, seed=RESAMPLING[part])
+            held |= {part: BY.value(*judged), f"{prefix}draws": BY.draws(*judged, **how)}
+        held |= {f"{name}/test": value for name, value in BY.others(*judged).items()}  # of test, the last
+        return held | {f"{name}/draws": draws for name, draws in BY.other_draws(*judged, **how).items()}
 
 
-def _over_seeds(val, test, draws, val_draws, losses):
-    """What was measured of a pair under each of S noise seeds as one `Pair`."""
+def _over_seeds(held):
+    """What was measured of a pair under each of S noise seeds, by name, as one `Pair`."""
+    means = {name: float(np.mean(held[name])) for name in held if name.split("/")[-1] in RESAMPLING}
+    draws = {name: stats.over_seeds(held[name].T) for name in held if name.endswith("draws")}
+    others = [name.removesuffix("/test") for name in held if name.endswith("/test")]
     return Pair(
-        float(np.mean(val)),
-        float(np.mean(test)),
-        stats.over_seeds(draws.T),
-        stats.over_seeds(val_draws.T),
-        np.mean(losses, axis=0),
+        means["val"],
+        means["test"],
+        draws["draws"],
+        draws["val_draws"],
+        np.mean(held["losses"], axis=0),
+        {name: stats.Measured(means[f"{name}/test"], draws[f"{name}/draws"]) for name in others},
     )
 
 

@@ -14,7 +14,9 @@ from difffeat.base.format import show, show_interval
 from difffeat.evidence.numbers import result
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.verdicts import Check
+from difffeat.features.points import Point
 from difffeat.probing.metrics import DECIDED
+from difffeat.probing.pairs import Pairs
 from difffeat.probing.scoring import name_of
 from difffeat.show.table import Table
 
@@ -67,41 +69,63 @@ def points(grid: Any, name: str) -> Sortable:
     ------
     Diff-Feat, Tables 5 and 6.
     """
+    places = [{"timestep": timestep, "block": block} for timestep in grid.timesteps for block in grid.blocks]
+    grids = _in_order(grid.metric, grid, grid.others)
+    found = [{by: one.at(**place) for by, one in grids.items()} for place in places]
+    return _listed(places, found, name)
+
+
+def fused(pairs: Pairs, name: str) -> Sortable:
+    """Every measured pair by every metric of its head: values here, their intervals in the file too.
+
+    Parameters
+    ----------
+    pairs : pairs.Pairs, measured
+    name : str, of the file
+
+    Source
+    ------
+    Diff-Feat, the fused rows of Tables 5 and 6.
+    """
+    places = [
+        {f"{side} {name}": getattr(point, name) for side, point in sides for name in ("timestep", "block")}
+        for sides in (zip(("image", "text"), pair, strict=True) for pair in pairs.measured)
+    ]
+    found = [_in_order("mAP", pair.on_test, pair.others) for pair in pairs.measured.values()]
+    return _listed(places, found, name)
+
+
+def _in_order(metric, first, others):
+    """{a metric as it is printed: its number or grid}: that of `metric` first, then the paper's order."""
+    names = [name for name in DECIDED if name in others]
+    names += [name for name in others if name not in names]
+    return {name_of(metric): first} | {NAMES.get(name, name_of(name)): others[name] for name in names}
+
+
+def _listed(places, found, name):
+    """A row for each place, with what was measured there: {metric: Measured}."""
     rows, cells = [], []
-    for timestep in grid.timesteps:
-        for block in grid.blocks:
-            place = {"timestep": timestep, "block": block}
-            found = {by: one.at(timestep, block) for by, one in _by_metric(grid).items()}
-            first = next(iter(found))
-            shown = {by: show(number.value, "percent") for by, number in found.items()}
-            interval = show_interval(found[first].interval, "percent")
-            rows.append(
-                {
-                    **{key: str(held) for key, held in place.items()},
-                    first: shown.pop(first),
-                    f"{first}, 95 %": interval,
-                    **shown,
-                }
-            )
-            cells.append(
-                place | {key: value for by, number in found.items() for key, value in _cells(by, number)}
-            )
+    for place, numbers in zip(places, found, strict=True):
+        first = next(iter(numbers))
+        shown = {by: show(number.value, "percent") for by, number in numbers.items()}
+        interval = {f"{first}, 95 %": show_interval(_interval(numbers[first]), "percent")}
+        row = {key: str(held) for key, held in place.items()}
+        rows.append(row | {first: shown.pop(first)} | interval | shown)
+        cells.append(
+            place | {key: held for by, number in numbers.items() for key, held in _cells(by, number)}
+        )
     return Sortable(pd.DataFrame(rows), name, pd.DataFrame(cells))
-
-
-def _by_metric(grid):
-    """{a metric as it is printed: the grid by it}: the grid's own, then the paper's order."""
-    names = [name for name in DECIDED if name in grid.others]
-    names += [name for name in grid.others if name not in names]
-    return {name_of(grid.metric): grid} | {
-        NAMES.get(name, name_of(name)): grid.others[name] for name in names
-    }
 
 
 def _cells(by, number):
     """The value and both ends of its interval, as columns of the file."""
-    low, high = number.interval
+    low, high = _interval(number)
     return (by, number.value), (f"{by}, low", low), (f"{by}, high", high)
+
+
+def _interval(number):
+    """That of a metric, which ends at 0 and 1."""
+    return result("point", number).interval
 
 
 def at_best(grid: Any, table: int, modality: str) -> Table:
@@ -113,20 +137,52 @@ def at_best(grid: Any, table: int, modality: str) -> Table:
     table : 5 or 6, the paper's, whose best point is that of the highest mAP
     modality : "image" or "text"
     """
+    here = f"t = {grid.best.timestep}, block {grid.best.block}"
+    grids = _in_order(grid.metric, grid, grid.others)
+    return _beside(table, modality, here, {by: one.at(*grid.best) for by, one in grids.items()})
+
+
+def fused_at_best(pairs: Pairs, table: int) -> Table:
+    """Every metric at the best pair, the paper's beside ours; intervals hold the choice of the pair.
+
+    Parameters
+    ----------
+    pairs : pairs.Pairs, measured; the best pair is chosen on val
+    table : 5 or 6, the paper's, whose best pair is that of the highest mAP
+
+    Source
+    ------
+    Diff-Feat, Table 1, whose own row is that pair of Table 5.
+    """
+    image, text = pairs.best
+    here = f"image {image.label}, text {text.label}"
+    return _beside(table, "fusion", here, _in_order("mAP", pairs.at_best, pairs.others_at_best))
+
+
+def _beside(table, modality, here, found):
+    """A row for each metric: the paper's number at its own best place, and what was measured here."""
     printed = paper.table(table)
     printed = printed.loc[printed[printed.modality == modality].mAP.idxmax()]
-    there = f"t = {int(printed[f'{modality}_timestep'])}, block {int(printed[f'{modality}_block'])}"
-    here = f"t = {grid.best.timestep}, block {grid.best.block}"
     columns = {NAMES["CF1_macro"]: "CF1"}  # which of the two the paper prints
     rows = [
         {
             "metric": by,
-            f"paper, Table {table} ({there})": show(printed.get(columns.get(by, by)), "percent", 2),
-            f"here ({here})": result("at_best", one.at(*grid.best)).text,
+            f"paper, Table {table} ({_place(printed)})": show(printed.get(columns.get(by, by)), "percent", 2),
+            f"here ({here})": result("at_best", number).text,
         }
-        for by, one in _by_metric(grid).items()
+        for by, number in found.items()
     ]
     return Table(pd.DataFrame(rows))
+
+
+def _place(row):
+    """The point or pair of a row of Table 5 or 6, in words."""
+    sides = {side: (row[f"{side}_timestep"], row[f"{side}_block"]) for side in ("image", "text")}
+    points = {side: Point(*map(int, point)) for side, point in sides.items() if not pd.isna(point[0])}
+    if len(points) == 2:
+        return ", ".join(f"{side} {point.label}" for side, point in points.items())
+    (point,) = points.values()
+    return f"t = {point.timestep}, block {point.block}"
 
 
 def verdicts(checks: Iterable[Check], name: str) -> Sortable:
