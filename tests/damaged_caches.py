@@ -45,7 +45,9 @@ def write(folder, values=VALUES, **changes):
     for lo, hi in zip(EDGES, EDGES[1:], strict=False):
         path = layout.shard_path(folder, "val", lo, hi)
         path.parent.mkdir(parents=True, exist_ok=True)
-        points = ((Point(timestep, block), values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS))
+        points = (
+            (Point(timestep, block), values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS)
+        )
         cache.write_shard(path, ids=IDS[lo:hi], points=points, provenance=provenance | changes)
     return views.write_view(folder, "val")
 

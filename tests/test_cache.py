@@ -33,7 +33,9 @@ VALUES = (
 
 def write_shard(folder, lo, hi, *, values=VALUES, ids=IDS, skipped=(), **changes):
     path = layout.shard_path(folder, "val", lo, hi)
-    points = ((Point(timestep, block), values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS))
+    points = (
+        (Point(timestep, block), values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS)
+    )
     with files.only_writer(path):
         return cache.write_shard(
             path, ids=ids[lo:hi], points=points, provenance=PROVENANCE | changes, skipped=skipped
@@ -339,9 +341,7 @@ def test_a_view_needs_every_point_in_every_shard(tmp_path):
     write_all(tmp_path)
     shard = layout.shard_path(tmp_path, "val", 4, 8)
     points = [
-        (Point(timestep, block), VALUES[0, 4:8])
-        for block, timestep in POINTS
-        if (block, timestep) != (8, 30)
+        (Point(timestep, block), VALUES[0, 4:8]) for block, timestep in POINTS if (block, timestep) != (8, 30)
     ]
     cache.write_shard(shard, ids=IDS[4:8], points=points, provenance=PROVENANCE)
     with pytest.raises(CacheError, match="has no b08/t0030 of 4 rows"):

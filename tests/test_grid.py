@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from difffeat.base import remember as files
-from difffeat.features import datasets, extract
+from difffeat.features import datasets, extract, parts
 from difffeat.features.recipe import Recipe
 from difffeat.probing import floors, fusion, grid, metrics, pairs, probe, repeated, resampled, stats
 from difffeat.probing.pairs import Pairs
@@ -155,9 +155,9 @@ def test_the_best_point_is_chosen_on_val():
 
 def test_filling_by_shares_is_what_measuring_finds(splits, root):
     model, what = tiny.dit(), dict(root=root, seeds=[3], shard_size=16)
-    first = grid.fill(splits, model, RECIPE, shard="1/2", **what)
+    first = parts.fill(splits, model, RECIPE, shard="1/2", **what)
     assert not first.verified.any() and (first.shards < first.of).all()
-    whole = grid.fill(splits, model, RECIPE, shard="2/2", **what)
+    whole = parts.fill(splits, model, RECIPE, shard="2/2", **what)
     assert whole.verified.all() and list(whole.shards) == list(whole.of) == [4, 3, 3]
     files = {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")}
     grid.measure(splits, model, RECIPE, root=root, seeds=[3], **QUICK)
@@ -183,8 +183,8 @@ def test_floors_know_what_they_should(splits):
 
 
 def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
-    images = grid.features(splits, tiny.dit(), RECIPE, root=root)
-    texts = grid.features(splits, tiny.plaid(), RECIPE, root=root)
+    images = parts.features(splits, tiny.dit(), RECIPE, root=root)
+    texts = parts.features(splits, tiny.plaid(), RECIPE, root=root)
     pairs = Pairs(splits, [images], [texts], d_align=8, epochs=3)
     wanted = [((0, 1), (0, 2)), ((100, 1), (0, 2)), ((0, 1), (100, 0))]
     together = pairs(wanted)
@@ -206,9 +206,9 @@ def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
 
 
 def test_pairs_of_other_samples_are_refused(splits, root):
-    images = grid.features(splits, tiny.dit(), RECIPE, root=root)
+    images = parts.features(splits, tiny.dit(), RECIPE, root=root)
     turned = {part: split.select(split.ids[::-1]) for part, split in splits.items()}
-    texts = grid.features(turned, tiny.plaid(), RECIPE, root=root)
+    texts = parts.features(turned, tiny.plaid(), RECIPE, root=root)
     with pytest.raises(ValueError, match="image and text features of train are not of the same samples"):
         Pairs(splits, [images], [texts])
 
@@ -217,7 +217,7 @@ def test_pairs_of_other_samples_are_refused(splits, root):
 def of_seeds(splits, root):
     """Features of each noise seed: of images two, of texts two."""
     return [
-        [grid.features(splits, model, replace(RECIPE, seed=seed), root=root) for seed in (0, 1)]
+        [parts.features(splits, model, replace(RECIPE, seed=seed), root=root) for seed in (0, 1)]
         for model in (tiny.dit(), tiny.plaid())
     ]
 
@@ -315,7 +315,7 @@ def test_another_input_is_another_cache(splits, root):
         part: replace(split, captions=tuple(c + " here" for c in split.captions))
         for part, split in splits.items()
     }
-    a, b = (grid.features(some, model, RECIPE, root=root) for some in (splits, shouted))
+    a, b = (parts.features(some, model, RECIPE, root=root) for some in (splits, shouted))
     assert a["test"].path != b["test"].path
     assert not np.array_equal(a["test"].read((0, 1)), b["test"].read((0, 1)))
 

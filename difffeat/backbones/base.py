@@ -190,7 +190,7 @@ class Backbone(nn.Module):
                     yield block, place, tokens if place == OUT else inside.pop((block, place))
 
     def _step(self, walk):
-        """The next step of a walk in the precision of the blocks, which whoever reads it is not in; or None."""
+        """The next step of a walk, or None; only here, and not in who reads it, is autocast on."""
         low = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision if low else None, enabled=low):
             return next(walk, None)

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from difffeat.backbones.base import Backbone
+from torch import nn
 
 
 @contextmanager
 def tap(
-    backbone: Backbone, places: Iterable[tuple[int, str]]
+    backbone: nn.Module, places: Iterable[tuple[int, str]]
 ) -> Iterator[dict[tuple[int, str], torch.Tensor]]:
     """Keep activations inside blocks while the backbone runs.
 
     Parameters
     ----------
-    backbone : DiT or Plaid
+    backbone : Backbone, a DiT or a Plaid
     places : sequence of (block, place)
         `block` in [1, depth], the b-th block to run; `place` is "attention" (its attention's output),
         "hidden" (the activated hidden layer of its MLP, (N, T, 4 D)) or "mlp" (its MLP's output), each before

@@ -307,8 +307,8 @@ def _check_finite(features, ids, point):
     bad = first_not_finite(features)
     if bad:
         count, first = bad
-        inside = "" if point.place == OUT else f", {point.place},"
+        where = f"block {point.block}" if point.place == OUT else f"{point.place} in block {point.block}"
         raise ValueError(
-            f"features of block {point.block}{inside} at timestep {point.timestep} are not finite for {count} samples, "
+            f"features of {where} at timestep {point.timestep} are not finite for {count} samples, "
             f"the first is id {ids[first]}; check the weights and the number format of the model"
         )

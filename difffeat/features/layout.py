@@ -48,7 +48,9 @@ def check_points_of(files: Sequence[Sealed], provenance: Mapping) -> None:
             width = widths.setdefault(point.place, (file.shape(point.name) or (0, 0))[1:])
             if file.shape(point.name) != (rows, *width):
                 wide = " x ".join(map(str, width))
-                raise CacheError(f"{file.path} has no {point.name} of {rows} rows and {wide} columns; {AGAIN}")
+                raise CacheError(
+                    f"{file.path} has no {point.name} of {rows} rows and {wide} columns; {AGAIN}"
+                )
 
 
 def check_cover(path: Path | str, shards: Iterable[Path], samples: int) -> None:

@@ -5,6 +5,7 @@ A point is (timestep, block); a pair is (image point, text point). R draws, N sa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,12 +155,12 @@ class Pairs:
     def measure(self, pairs: Sequence[tuple]) -> Sequence[tuple]:
         """Train and measure the pairs that have not been, together; returns `pairs`."""
         new = list(dict.fromkeys(_points(pair) for pair in pairs if _points(pair) not in self.measured))
-        if new:
-            found = remembered(self.kept, self._what(new), CODE, lambda: self._trained(new))
+        for alike in _by_width(new):
+            found = remembered(self.kept, self._what(alike), CODE, partial(self._trained, alike))
             of_pair = zip(
                 *(found[name] for name in ("val", "test", "draws", "val_draws", "losses")), strict=True
             )
-            self.measured |= {pair: _over_seeds(*values) for pair, values in zip(new, of_pair, strict=True)}
+            self.measured |= {pair: _over_seeds(*values) for pair, values in zip(alike, of_pair, strict=True)}
         return pairs
 
     def _what(self, pairs):
@@ -225,8 +226,16 @@ def _over_seeds(val, test, draws, val_draws, losses):
     )
 
 
+def _by_width(pairs):
+    """Lists of the pairs that can be trained together: a place inside a block is as wide as its tokens."""
+    alike = {}
+    for pair in pairs:
+        alike.setdefault(tuple(point.place for point in pair), []).append(pair)
+    return alike.values()
+
+
 def _points(pair):
-    """A pair of points, from whatever pairs (timestep, block) are given."""
+    """A pair of points, from whatever (timestep, block) or (timestep, block, place) are given."""
     return tuple(map(Point.of, pair))
 
 
