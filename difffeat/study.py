@@ -135,8 +135,11 @@ class Study:
         **changes : fields of the `Recipe` in place of the page's
         """
         points = {name: getattr(self.p, f"{modality}_{name}") for name in ("blocks", "timesteps")}
-        quiet = dict(noising=self.p.deterministic, pooling=self.p.pooling) if modality == "text" else {}
-        return Recipe(**points | quiet | changes)
+        if modality == "text":
+            how = dict(noising=self.p.deterministic, pooling=self.p.pooling)
+        else:
+            how = dict(pooling=getattr(self.p, "image_pooling", "mean"))
+        return Recipe(**points | how | changes)
 
     @property
     def floor_points(self) -> dict:
