@@ -11,7 +11,7 @@ import pandas as pd
 from torch import nn
 
 from difffeat.features import cache, extract, layout
-from difffeat.features.recipe import location
+from difffeat.features.recipe import identity, location
 
 if TYPE_CHECKING:
     from difffeat.features.datasets import Split
@@ -35,6 +35,18 @@ def features(
     dict of part to cache.Features
     """
     return {part: extract.features(split, backbone, recipe, root=root) for part, split in splits.items()}
+
+
+def decided(sides: Sequence[Mapping[str, cache.Features]], splits: Mapping[str, Split]) -> dict:
+    """What decides numbers that are measured on features, but for the points: a key for `base.remember`.
+
+    Parameters
+    ----------
+    sides : sequence of dicts of part to cache.Features, of one modality or of two, each of one noise seed
+    splits : dict of the same parts to Split, in the order of the features
+    """
+    made = [{part: identity(taken.provenance) for part, taken in found.items()} for found in sides]
+    return {"features": made, "samples": {part: split.digest for part, split in splits.items()}}
 
 
 def fill(

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 
 from difffeat.base.remember import each_remembered
-from difffeat.features.parts import features
+from difffeat.features.parts import decided, features
 from difffeat.features.points import OUT, Point
-from difffeat.features.recipe import identity
 from difffeat.probing import metrics, probe, scoring, stats
 
 if TYPE_CHECKING:
@@ -177,11 +176,7 @@ def _measured(splits, parts, how_judged, kept, device):
     read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
     taken = parts["train"]
     points = taken.points
-    shared = {
-        "features": {part: identity(taken.provenance) for part, taken in parts.items()},
-        "samples": {part: split.digest for part, split in read.items()},
-        "judged": how_judged,
-    }
+    shared = decided([parts], read) | {"judged": how_judged}
 
     def probed(missing):
         return _by_width([points[place] for place in missing], read, parts, device, *how_judged)

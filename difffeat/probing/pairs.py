@@ -14,6 +14,7 @@ import torch
 from difffeat.base.remember import remembered
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
+from difffeat.features.parts import decided
 from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
 from difffeat.probing.grid import RESAMPLING, Grid
@@ -165,14 +166,9 @@ class Pairs:
 
     def _what(self, pairs):
         """All that decides the numbers of some pairs."""
-        return {
+        return decided([*self.images, *self.texts], self.splits) | {
             "pairs": pairs,
-            "features": [
-                {part: dict(taken.provenance) for part, taken in parts.items()}
-                for parts in (*self.images, *self.texts)
-            ],
             "modalities": [len(self.images), len(self.texts)],
-            "samples": {part: split.digest for part, split in self.splits.items()},
             "judged": [self.head, self.resamples, self.train, self.protocol],
         }
 
