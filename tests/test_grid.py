@@ -1,6 +1,7 @@
 """A measured grid is what its parts give one by one, and points are chosen on val."""
 
 import re
+import runpy
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import tiny
 import torch
 from sklearn.metrics import average_precision_score
 
-from difffeat.base import remember as files
+from difffeat.base.files import ROOT
 from difffeat.features import datasets, extract, parts
 from difffeat.features.recipe import Recipe
 from difffeat.probing import floors, fusion, grid, metrics, pairs, probe, repeated, resampled, stats
@@ -391,14 +392,12 @@ def test_draws_of_decisions_are_the_metrics_of_the_images_drawn():
 
 
 @pytest.mark.parametrize("module", [grid, pairs, floors, repeated])
-def test_what_is_remembered_depends_on_every_module_that_makes_it(module):
-    """Modules of this wing that are imported, one through another, by what measures; floors only read."""
-    reached, todo = set(), [module.__name__]
-    while todo:
-        name = todo.pop()
-        reached.add(f"probing/{name.rsplit('.', 1)[1]}.py")
-        source = (files.PACKAGE / f"probing/{name.rsplit('.', 1)[1]}.py").read_text()
-        found = re.findall(r"^from difffeat\.probing(?:\.(\w+))? import (.+)$", source, re.MULTILINE)
-        names = {inner or word.strip() for inner, words in found for word in words.split(",")}
-        todo += [f"difffeat.probing.{one}" for one in names if f"probing/{one}.py" not in reached]
-    assert reached == set(module.CODE)
+def test_what_is_remembered_depends_on_every_module_that_makes_it(module, monkeypatch):
+    """Modules of this wing that are imported, one through another, by what measures."""
+    monkeypatch.chdir(ROOT)
+    path = f"{module.__name__.replace('.', '/')}.py"
+    behind = runpy.run_path("workflow/imports.py")["files_behind"](path)
+    made_by = {
+        file for file in [path, *behind] if re.fullmatch(r"difffeat/probing/(?!__init__)\w+\.py", file)
+    }
+    assert made_by == {f"difffeat/{name}" for name in module.CODE}
