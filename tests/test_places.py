@@ -14,6 +14,7 @@ from difffeat.features.points import Point, points_of
 from difffeat.features.recipe import Recipe, location
 from difffeat.probing import grid, search
 from difffeat.probing.pairs import Pairs
+from difffeat.show import plots
 
 PLACES = ("attention", "hidden", "mlp", "out")
 RECIPE = Recipe(blocks=[1, 2], timesteps=[0, 30], noising="mean", places=PLACES)
@@ -176,6 +177,9 @@ def test_points_of_all_places_are_probed_and_the_best_is_one_of_them(splits, tmp
             np.testing.assert_array_equal(getattr(cut, name), getattr(part, name))
         np.testing.assert_array_equal(cut.by_label["AP"], part.by_label["AP"])
         assert whole.at(30, 2, place).value == part.at(30, 2, place).value == part.values[1, 1]
+    with pytest.raises(ValueError, match="a map shows one place, not attention, hidden, mlp, out"):
+        plots.heatmap(whole)
+    assert "2 blocks (1 to 2)" in plots.heatmap(whole.at_place("mlp")).alt
     with pytest.raises(ValueError):
         whole.at(30, 3)
     with pytest.raises(ValueError):
