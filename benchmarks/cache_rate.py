@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from difffeat.features import cache, layout, views
+from difffeat.features.points import Point
 
 
 def ours(folder, grid, points, size):
@@ -35,7 +36,9 @@ def ours(folder, grid, points, size):
         hi = min(lo + size, samples)
         path = layout.shard_path(folder, "val", lo, hi)
         path.parent.mkdir(parents=True, exist_ok=True)
-        features = ((*point, grid[place, lo:hi]) for place, point in enumerate(points))
+        features = (
+            (Point(timestep, block), grid[place, lo:hi]) for place, (block, timestep) in enumerate(points)
+        )
         cache.write_shard(path, ids=np.arange(lo, hi), points=features, provenance=provenance)
     view = views.write_view(folder, "val")
     written = time.perf_counter()

@@ -91,7 +91,8 @@ class Parameters(SimpleNamespace):
     models : dict of backbone to how the profile loads it, empty for those it does not speak of
     root : Path, the project
     cache : Path, `cache/<profile>`; the environment variable DIFFFEAT_CACHE replaces `cache`
-    dataset : str, the data setting `dataset`, else the reader: the paper's numbers go by it
+    dataset : str, the data setting `dataset`, else the reader, with the `kind` of one that has several: the
+        paper's numbers go by it
     results : Path, `results/<profile>`; the environment variable DIFFFEAT_RESULTS replaces `results`
     """
 
@@ -214,12 +215,14 @@ def parameters(namespace: Mapping, notebook: str) -> Parameters:
     values["profile"] = profile.name  # its path is this machine's, and nothing that a page should record
     given_as = profile.name if profile.name in known() else str(profile.files[0])
     data = Data(expanded(profile.data, given_as), notebook, *needed(notebook, values))
+    reader = data.get("reader") or profile.name
+    kind = [data["kind"]] if data.get("kind", reader) != reader else []
     return Parameters(
         **values,
         notebook=notebook,
         parameters=values,
         data=data,
-        dataset=data.get("dataset") or data.get("reader") or profile.name,
+        dataset=data.get("dataset") or "-".join([reader, *kind]),
         models=defaultdict(dict, expanded(profile.models, given_as)),
         root=ROOT,
         cache=cache_root() / profile.name,

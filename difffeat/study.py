@@ -20,7 +20,7 @@ from difffeat import backbones, profiles
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.results import Page, Result
-from difffeat.features import datasets, kinds
+from difffeat.features import datasets, kinds, parts
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
 from difffeat.features.recipe import Recipe
@@ -135,8 +135,11 @@ class Study:
         **changes : fields of the `Recipe` in place of the page's
         """
         points = {name: getattr(self.p, f"{modality}_{name}") for name in ("blocks", "timesteps")}
-        quiet = dict(noising=self.p.deterministic, pooling=self.p.pooling) if modality == "text" else {}
-        return Recipe(**points | quiet | changes)
+        if modality == "text":
+            how = dict(noising=self.p.deterministic, pooling=self.p.pooling)
+        else:
+            how = dict(pooling=getattr(self.p, "image_pooling", "mean"))
+        return Recipe(**points | how | changes)
 
     @property
     def floor_points(self) -> dict:
@@ -198,10 +201,10 @@ class Study:
     def fill(
         self, modality: str, splits: Mapping[str, Split], *, seeds: Sequence[int] = (0,), **changes: object
     ) -> pd.DataFrame:
-        """Extract this machine's share of a modality's features; what is there then, see `grid.fill`."""
+        """Extract this machine's share of a modality's features; what is there then, see `parts.fill`."""
         files = dict(shard=self.p.shard, batch_size=self.p.batch_size, shard_size=self.p.shard_size)
         recipe = self.recipe(modality, **changes)
-        return grid.fill(splits, self.model(modality), recipe, root=self.features, seeds=seeds, **files)
+        return parts.fill(splits, self.model(modality), recipe, root=self.features, seeds=seeds, **files)
 
     def provenance(self, modality: str, **changes: object) -> dict:
         """What decides the features of test, as shards keep it."""
@@ -251,5 +254,5 @@ class Study:
         *found : Result
         of : the grids behind it
         """
-        caches = [parts["test"] for measured in of for parts in measured.features]
+        caches = [held["test"] for measured in of for held in measured.features]
         return results.record(self.p, *found, cache=caches, **how)

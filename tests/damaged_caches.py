@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from difffeat.features import cache, layout, views
+from difffeat.features.points import Point
 
 BLOCKS, TIMESTEPS, WIDTH = [0, 8], [0, 30, 999], 40
 SAMPLES, EDGES = 24, (0, 8, 16, 24)
@@ -44,7 +45,9 @@ def write(folder, values=VALUES, **changes):
     for lo, hi in zip(EDGES, EDGES[1:], strict=False):
         path = layout.shard_path(folder, "val", lo, hi)
         path.parent.mkdir(parents=True, exist_ok=True)
-        points = ((*point, values[place, lo:hi]) for place, point in enumerate(POINTS))
+        points = (
+            (Point(timestep, block), values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS)
+        )
         cache.write_shard(path, ids=IDS[lo:hi], points=points, provenance=provenance | changes)
     return views.write_view(folder, "val")
 

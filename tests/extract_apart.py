@@ -37,7 +37,7 @@ def run(split, backbone, folder, die_in_pass=None, die_in_write=None):
     """Extract in a child that sends itself SIGKILL at its n-th forward pass or write; its exit code."""
     child = os.fork()
     if not child:
-        backbone.states = after(backbone.states, die_in_pass)
+        backbone.activations = after(backbone.activations, die_in_pass)
         files.os.fsync = after(os.fsync, die_in_write)
         extract.extract(split, backbone, RECIPE, folder=folder, **STORING)
         os._exit(0)

@@ -24,7 +24,7 @@ import torch
 from difffeat.features import cache, extract
 from difffeat.features.recipe import Recipe
 
-RECIPE = Recipe(blocks=[0, 2], timesteps=[0, 30])
+RECIPE = Recipe(blocks=[1, 2], timesteps=[0, 30], places=["out", "hidden"])
 STORING = {"batch_size": 4, "shard_size": 10, "progress": False}
 SAMPLES = 35
 

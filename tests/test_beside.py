@@ -2,7 +2,10 @@
 
 import base64
 import io
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -116,6 +119,38 @@ def test_every_point_with_every_metric_and_a_file():
     assert html.count("<script>") == 1 and "src=" not in html
     before = html.partition("<script>")[0]
     assert before.count("<tr>") == 13 and "<button" not in before  # whole without JavaScript
+
+
+SORTED = """
+const column = (n) => [...document.querySelectorAll("tbody tr")].map((row) => row.cells[n].textContent);
+const seen = [];
+for (const n of [2, 2, 0, 1]) {
+  document.querySelectorAll("th")[n].querySelector("button").click();
+  seen.push(column(n));
+}
+const pre = document.createElement("pre");
+pre.id = "log"; pre.textContent = JSON.stringify(seen); document.body.append(pre);
+"""
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium: heads are tried in a browser")
+def test_heads_sort_numbers_and_text_in_a_browser(tmp_path):
+    frame = pd.DataFrame(
+        {"words": ["one", "Two", "three"], "mixed": ["9 of 10", "none", "2"], "mAP": ["9.5%", "1,000%", "–"]}
+    )
+    html = sortable.Sortable(frame, "a.csv")._repr_html_()
+    page = tmp_path / "page.html"
+    page.write_text(f'<!doctype html><meta charset="utf-8"><body>{html}<script>{SORTED}</script>')
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user"]
+    command += ["--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    (log,) = re.findall(r'<pre id="log">(.+)</pre>', done.stdout)
+    assert json.loads(log) == [
+        ["9.5%", "1,000%", "–"],
+        ["1,000%", "9.5%", "–"],
+        ["one", "three", "Two"],
+        ["2", "9 of 10", "none"],
+    ]
 
 
 def test_the_best_point_beside_the_papers():

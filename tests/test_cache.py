@@ -12,6 +12,7 @@ import torch
 from difffeat.base import files
 from difffeat.features import cache, hdf5, layout, views
 from difffeat.features.cache import CacheError
+from difffeat.features.points import Point
 
 BLOCKS, TIMESTEPS, WIDTH = [0, 8], [0, 30, 999], 6
 PROVENANCE = {
@@ -32,7 +33,9 @@ VALUES = (
 
 def write_shard(folder, lo, hi, *, values=VALUES, ids=IDS, skipped=(), **changes):
     path = layout.shard_path(folder, "val", lo, hi)
-    points = ((block, timestep, values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS))
+    points = (
+        (Point(timestep, block), values[place, lo:hi]) for place, (block, timestep) in enumerate(POINTS)
+    )
     with files.only_writer(path):
         return cache.write_shard(
             path, ids=ids[lo:hi], points=points, provenance=PROVENANCE | changes, skipped=skipped
@@ -194,7 +197,7 @@ def test_skipped_images_leave_their_rows_out(tmp_path):
     write_shard(tmp_path, 0, 4)
     path = layout.shard_path(tmp_path, "val", 4, 10)
     kept = [row for row in range(4, 10) if row != 6]
-    points = ((block, timestep, VALUES[place, kept]) for place, (block, timestep) in enumerate(POINTS))
+    points = ((Point(timestep, block), VALUES[place, kept]) for place, (block, timestep) in enumerate(POINTS))
     skipped = [(35, "broken.jpg")]
     cache.write_shard(path, ids=IDS[kept], points=points, provenance=PROVENANCE, skipped=skipped)
     features = cache.verify(views.write_view(tmp_path, "val"))
@@ -205,7 +208,7 @@ def test_skipped_images_leave_their_rows_out(tmp_path):
 def test_shard_without_any_row_left(tmp_path):
     write_shard(tmp_path, 0, 8)
     path = layout.shard_path(tmp_path, "val", 8, 10)
-    points = ((block, timestep, np.empty((0, WIDTH), np.float32)) for block, timestep in POINTS)
+    points = ((Point(timestep, block), np.empty((0, WIDTH), np.float32)) for block, timestep in POINTS)
     cache.write_shard(path, ids=IDS[:0], points=points, provenance=PROVENANCE, skipped=[(97, "a"), (93, "b")])
     features = cache.verify(views.write_view(tmp_path, "val"))
     assert len(features) == 8 and np.array_equal(features.stack(), VALUES[:, :8])
@@ -337,7 +340,9 @@ def test_view_needs_every_sample_once(tmp_path, edges, message):
 def test_a_view_needs_every_point_in_every_shard(tmp_path):
     write_all(tmp_path)
     shard = layout.shard_path(tmp_path, "val", 4, 8)
-    points = [(block, timestep, VALUES[0, 4:8]) for block, timestep in POINTS if (block, timestep) != (8, 30)]
+    points = [
+        (Point(timestep, block), VALUES[0, 4:8]) for block, timestep in POINTS if (block, timestep) != (8, 30)
+    ]
     cache.write_shard(shard, ids=IDS[4:8], points=points, provenance=PROVENANCE)
     with pytest.raises(CacheError, match="has no b08/t0030 of 4 rows"):
         views.write_view(tmp_path, "val")
@@ -434,7 +439,7 @@ def test_many_rows_and_points_take_more_than_one_block(tmp_path):
     provenance = PROVENANCE | {"samples": 3000, "blocks": list(range(29)), "timesteps": [0, 5]}
     path = layout.shard_path(tmp_path, "val", 0, 3000)
     path.parent.mkdir()
-    features = ((*point, values[place]) for place, point in enumerate(points))
+    features = ((Point(timestep, block), values[place]) for place, (block, timestep) in enumerate(points))
     cache.write_shard(path, ids=np.arange(3000), points=features, provenance=provenance)
     found = cache.verify(views.write_view(tmp_path, "val"))
     for place, point in enumerate(points):

@@ -45,18 +45,18 @@ def images(tmp_path):
 def calls(dit, monkeypatch):
     """What the backbone was asked: sizes of encoded batches, and (batch size, timestep, blocks) of passes."""
     asked = {"latents": [], "states": []}
-    latents, states = dit.latents, dit.states
+    latents, activations = dit.latents, dit.activations
 
     def counted_latents(inputs):
         asked["latents"].append(len(inputs))
         return latents(inputs)
 
-    def counted_states(z, timestep, blocks, **options):
+    def counted_passes(z, timestep, blocks, places, **options):
         asked["states"].append((len(z), timestep, list(blocks)))
-        return states(z, timestep, blocks, **options)
+        return activations(z, timestep, blocks, places, **options)
 
     monkeypatch.setattr(dit, "latents", counted_latents)
-    monkeypatch.setattr(dit, "states", counted_states)
+    monkeypatch.setattr(dit, "activations", counted_passes)
     return asked
 
 
@@ -152,16 +152,16 @@ def test_memory_does_not_grow_with_the_number_of_samples(apart):
 
 
 def test_ctrl_c_keeps_complete_shards_and_says_how_to_go_on(images, dit, calls, tmp_path, monkeypatch):
-    states = dit.states
+    passes = dit.activations
 
     def interrupted(*arguments, **options):
         if len(calls["states"]) == 5:
             signal.raise_signal(signal.SIGINT)
-        return states(*arguments, **options)
+        return passes(*arguments, **options)
 
     how = {"folder": tmp_path / "out", "shard_size": 8}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
-        patch.setattr(dit, "states", interrupted)
+        patch.setattr(dit, "activations", interrupted)
         extract.extract(images, dit, RECIPE, **how)
     assert "2 of 3 shards of 'val' are complete" in str(stopped.value)
     assert "run the same call again" in str(stopped.value)
@@ -388,12 +388,13 @@ def test_two_writers_share_the_work(images, dit, calls, tmp_path):
 
 
 def test_float32_where_values_leave_the_range_of_float16(images, dit, tmp_path, monkeypatch):
-    states = dit.states
+    passes = dit.activations
 
-    def large(z, timestep, blocks, **options):
-        return {b: t * (1e6 if b == 3 else 1) for b, t in states(z, timestep, blocks, **options).items()}
+    def large(*asked, **options):
+        for block, place, tokens in passes(*asked, **options):
+            yield block, place, tokens * (1e6 if block == 3 else 1)
 
-    monkeypatch.setattr(dit, "states", large)
+    monkeypatch.setattr(dit, "activations", large)
     found = extract.features(images, dit, RECIPE, root=tmp_path)
     assert np.abs(found.read((30, 3))).max() > np.finfo(np.float16).max
     with h5py.File(found.path) as view:

@@ -1,6 +1,7 @@
 """A measured grid is what its parts give one by one, and points are chosen on val."""
 
 import re
+import runpy
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,8 @@ import tiny
 import torch
 from sklearn.metrics import average_precision_score
 
-from difffeat.base import remember as files
-from difffeat.features import datasets, extract
+from difffeat.base.files import ROOT
+from difffeat.features import datasets, extract, parts
 from difffeat.features.recipe import Recipe
 from difffeat.probing import floors, fusion, grid, metrics, one_pair, pairs, probe, repeated, resampled, stats
 from difffeat.probing.pairs import Pairs
@@ -155,9 +156,9 @@ def test_the_best_point_is_chosen_on_val():
 
 def test_filling_by_shares_is_what_measuring_finds(splits, root):
     model, what = tiny.dit(), dict(root=root, seeds=[3], shard_size=16)
-    first = grid.fill(splits, model, RECIPE, shard="1/2", **what)
+    first = parts.fill(splits, model, RECIPE, shard="1/2", **what)
     assert not first.verified.any() and (first.shards < first.of).all()
-    whole = grid.fill(splits, model, RECIPE, shard="2/2", **what)
+    whole = parts.fill(splits, model, RECIPE, shard="2/2", **what)
     assert whole.verified.all() and list(whole.shards) == list(whole.of) == [4, 3, 3]
     files = {path: path.stat().st_mtime_ns for path in root.rglob("*.h5")}
     grid.measure(splits, model, RECIPE, root=root, seeds=[3], **QUICK)
@@ -183,8 +184,8 @@ def test_floors_know_what_they_should(splits):
 
 
 def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
-    images = grid.features(splits, tiny.dit(), RECIPE, root=root)
-    texts = grid.features(splits, tiny.plaid(), RECIPE, root=root)
+    images = parts.features(splits, tiny.dit(), RECIPE, root=root)
+    texts = parts.features(splits, tiny.plaid(), RECIPE, root=root)
     pairs = Pairs(splits, [images], [texts], d_align=8, epochs=3)
     wanted = [((0, 1), (0, 2)), ((100, 1), (0, 2)), ((0, 1), (100, 0))]
     together = pairs(wanted)
@@ -206,9 +207,9 @@ def test_pairs_are_measured_once_and_as_one_by_one(splits, root):
 
 
 def test_pairs_of_other_samples_are_refused(splits, root):
-    images = grid.features(splits, tiny.dit(), RECIPE, root=root)
+    images = parts.features(splits, tiny.dit(), RECIPE, root=root)
     turned = {part: split.select(split.ids[::-1]) for part, split in splits.items()}
-    texts = grid.features(turned, tiny.plaid(), RECIPE, root=root)
+    texts = parts.features(turned, tiny.plaid(), RECIPE, root=root)
     with pytest.raises(ValueError, match="image and text features of train are not of the same samples"):
         Pairs(splits, [images], [texts])
 
@@ -217,7 +218,7 @@ def test_pairs_of_other_samples_are_refused(splits, root):
 def of_seeds(splits, root):
     """Features of each noise seed: of images two, of texts two."""
     return [
-        [grid.features(splits, model, replace(RECIPE, seed=seed), root=root) for seed in (0, 1)]
+        [parts.features(splits, model, replace(RECIPE, seed=seed), root=root) for seed in (0, 1)]
         for model in (tiny.dit(), tiny.plaid())
     ]
 
@@ -352,7 +353,7 @@ def test_another_input_is_another_cache(splits, root):
         part: replace(split, captions=tuple(c + " here" for c in split.captions))
         for part, split in splits.items()
     }
-    a, b = (grid.features(some, model, RECIPE, root=root) for some in (splits, shouted))
+    a, b = (parts.features(some, model, RECIPE, root=root) for some in (splits, shouted))
     assert a["test"].path != b["test"].path
     assert not np.array_equal(a["test"].read((0, 1)), b["test"].read((0, 1)))
 
@@ -428,14 +429,12 @@ def test_draws_of_decisions_are_the_metrics_of_the_images_drawn():
 
 
 @pytest.mark.parametrize("module", [grid, pairs, floors, repeated, one_pair])
-def test_what_is_remembered_depends_on_every_module_that_makes_it(module):
-    """Modules of this wing that are imported, one through another, by what measures; floors only read."""
-    reached, todo = set(), [module.__name__]
-    while todo:
-        name = todo.pop()
-        reached.add(f"probing/{name.rsplit('.', 1)[1]}.py")
-        source = (files.PACKAGE / f"probing/{name.rsplit('.', 1)[1]}.py").read_text()
-        found = re.findall(r"^from difffeat\.probing(?:\.(\w+))? import (.+)$", source, re.MULTILINE)
-        names = {inner or word.strip() for inner, words in found for word in words.split(",")}
-        todo += [f"difffeat.probing.{one}" for one in names if f"probing/{one}.py" not in reached]
-    assert reached == set(module.CODE)
+def test_what_is_remembered_depends_on_every_module_that_makes_it(module, monkeypatch):
+    """Modules of this wing that are imported, one through another, by what measures."""
+    monkeypatch.chdir(ROOT)
+    path = f"{module.__name__.replace('.', '/')}.py"
+    behind = runpy.run_path("workflow/imports.py")["files_behind"](path)
+    made_by = {
+        file for file in [path, *behind] if re.fullmatch(r"difffeat/probing/(?!__init__)\w+\.py", file)
+    }
+    assert made_by == {f"difffeat/{name}" for name in module.CODE}

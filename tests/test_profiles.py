@@ -250,6 +250,20 @@ def test_folders_follow_the_profile_and_the_environment(monkeypatch, tmp_path):
     assert (p.cache, p.results) == (profiles.ROOT / "cache" / "scenes", tmp_path / "scenes")
 
 
+@pytest.mark.parametrize(
+    ("data", "dataset"),
+    [
+        ("reader: scenes", "scenes"),
+        ("reader: scenes\n  kind: scenes", "scenes"),
+        ("reader: scenes\n  kind: single", "scenes-single"),
+        ("reader: scenes\n  kind: single\n  dataset: own", "own"),
+    ],
+)
+def test_a_data_set_is_called_by_its_reader_and_kind(tmp_path, data, dataset):
+    (tmp_path / "some.yaml").write_text(f"data:\n  {data}\n")
+    assert run(DECLARED, f'profile = "{tmp_path}/some.yaml"').dataset == dataset
+
+
 def test_papermill_exits_with_the_names_that_a_notebook_takes(tmp_path):
     """Papermill itself only logs an unknown parameter and exits 0."""
     parameters = nbformat.v4.new_code_cell(DECLARED, metadata={"tags": ["parameters"]})

@@ -9,7 +9,6 @@ was interrupted goes on with the next page. Pages on real data take a folder in 
 left out without it.
 """
 
-import hashlib
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 import nbformat
 
 sys.path.insert(0, str(Path(__file__).parent))
+import held
 import keep
 from imports import files_behind
 
@@ -69,11 +69,9 @@ def marked(path: Path) -> Path:
 
 
 def digest(path: Path) -> str:
-    """One hash of a page's cells, of the code behind it and of its profile."""
-    told = hashlib.sha256(json.dumps([cell.source for cell in nbformat.read(path, 4).cells]).encode())
-    for file in [*files_behind(os.path.relpath(path)), *map(str, profiles.load(profile_of(path)).files)]:
-        told.update(Path(file).read_bytes())
-    return told.hexdigest()
+    """One hash of a page without its outputs, of the code behind it and of its profile."""
+    behind = files_behind(os.path.relpath(path))
+    return held.digest([path, *behind, *profiles.load(profile_of(path)).files], run=[path])
 
 
 def took(path: Path) -> str:

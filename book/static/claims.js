@@ -1,4 +1,4 @@
-// The claims page: filters above the table, and heads that sort it. Without this the whole table stands.
+// The claims page: filters above the table, whose heads sort by a script of its own. Without this the whole stands.
 "use strict";
 
 (() => {
@@ -73,47 +73,9 @@
     box.querySelector(".cue").hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
   }
 
-  /** What a cell is sorted by: a number where it has one, else its text; a cell without a number comes last. */
-  function key(row, column, numeric) {
-    const cell = row.cells[column];
-    if (!numeric) return cell.textContent.trim().toLowerCase();
-    return "order" in cell.dataset ? Number(cell.dataset.order) : NaN;
-  }
-
-  function sort(body, column, down) {
-    const rows = [...body.rows];
-    const numeric = rows.some((row) => "order" in row.cells[column].dataset);
-    const sign = down ? -1 : 1;
-    const ordered = rows.map((row, place) => [key(row, column, numeric), place, row]);
-    ordered.sort(([a, i], [b, j]) => {
-      if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b) || i - j;
-      const order = numeric ? a - b : a.localeCompare(b);
-      return sign * order || i - j;
-    });
-    body.append(...ordered.map(([, , row]) => row));
-  }
-
-  function heads(box) {
-    const body = box.querySelector("tbody");
-    const all = [...box.querySelectorAll("thead th")];
-    all.forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") === "ascending";
-        for (const other of all) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        sort(body, column, down);
-      });
-    });
-  }
-
   function start() {
     for (const box of document.querySelectorAll(".difffeat-claims")) {
       filters(box);
-      heads(box);
       point(box);
       window.addEventListener("resize", () => point(box));
     }

@@ -16,7 +16,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from difffeat.backbones.taps import tap
 from difffeat.base.checkpoint import digest_of
+from difffeat.features.points import OUT
 from difffeat.features.schedule import check_timestep
 
 
@@ -51,7 +53,7 @@ class Backbone(nn.Module):
     schedule : DDPM or PlaidSchedule
     latent_shape : tuple of int, of one sample's latents
     blocks : sequence of the modules that run one after another
-    places : dict of what `taps.tap` can look at in a block to the submodule that puts it out
+    places : dict of what can be read inside a block to the submodule that puts it out
 
     A model implements `latents` and its inverse `decode`, `predict`, the two halves of a forward pass that
     `states` runs, `embed` and `run_block`, and `settings`, what decides its features besides its tensors.
@@ -114,28 +116,14 @@ class Backbone(nn.Module):
             tokens = self.run_block(block - 1, tokens, context)  # (N, T, D)
             yield block, tokens, context
 
-    @torch.inference_mode()
     def states(
-        self,
-        z: torch.Tensor,
-        timestep: int,
-        blocks: Iterable[int],
-        *,
-        condition: int | None = None,
-        mask: torch.Tensor | None = None,
+        self, z: torch.Tensor, timestep: int, blocks: Iterable[int], **told: object
     ) -> dict[int, torch.Tensor]:
-        """Tokens at some blocks, in one pass that stops at the deepest of them.
+        """Tokens at the outputs of some blocks, in one pass that stops at the deepest of them.
 
         Parameters
         ----------
-        z : Tensor of shape (N, ...), latents already noised to `timestep`
-        timestep : int in [0, 1000)
-        blocks : sequence of int in [0, depth]
-        condition : int in [0, 1000), optional
-            What the model is told instead of `timestep`; for inputs whose noise is not that of their
-            timestep.
-        mask : bool Tensor (N, T), optional, of a text model: the tokens that others attend to. Tokens of
-            padding come out too, and mean nothing.
+        z, timestep, blocks, **told : as for `activations`
 
         Returns
         -------
@@ -144,7 +132,46 @@ class Backbone(nn.Module):
         Raises
         ------
         ValueError
-            If a block or timestep is out of range; the message gives the range.
+            As `activations`.
+        """
+        return {block: tokens for block, _, tokens in self.activations(z, timestep, blocks, **told)}
+
+    @torch.inference_mode()
+    def activations(
+        self,
+        z: torch.Tensor,
+        timestep: int,
+        blocks: Iterable[int],
+        places: Sequence[str] = (OUT,),
+        *,
+        condition: int | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> Iterator[tuple[int, str, torch.Tensor]]:
+        """Yield tokens at some places of some blocks as one pass comes by, which stops at the deepest block.
+
+        A block's are let go of when the next one runs: memory holds one block, if who reads them pools them.
+
+        Parameters
+        ----------
+        z : Tensor of shape (N, ...), latents already noised to `timestep`
+        timestep : int in [0, 1000)
+        blocks : sequence of int in [0, depth]
+        places : sequence of "out", the block's output, and names in `places`
+        condition : int in [0, 1000), optional
+            What the model is told instead of `timestep`; for inputs whose noise is not that of their
+            timestep.
+        mask : bool Tensor (N, T), optional, of a text model: the tokens that others attend to. Tokens of
+            padding come out too, and mean nothing.
+
+        Yields
+        ------
+        block, place, Tensor of shape (N, T, width of the place); in ascending order of blocks, and of each
+            its places in the order given
+
+        Raises
+        ------
+        ValueError
+            If a block or timestep is out of range or a place unknown; the message gives those there are.
         """
         wanted = sorted({self.check_block(block) for block in blocks})
         if not wanted:
@@ -154,11 +181,42 @@ class Backbone(nn.Module):
             told = check_timestep(condition)
         z = z.to(self.device)
         timesteps = torch.full((len(z),), told, device=self.device)
+        shown = {} if mask is None else {"mask": mask.to(self.device)}
+        walk = self.walk(z, timesteps, wanted[-1], **shown)
+        with tap(self, [(block, place) for block in wanted for place in places if place != OUT]) as inside:
+            while step := self._step(walk):
+                block, tokens, _ = step
+                for place in places if block in wanted else ():
+                    yield block, place, tokens if place == OUT else inside.pop((block, place))
+
+    def _step(self, walk):
+        """The next step of a walk, or None; only here, and not in who reads it, is autocast on."""
         low = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision if low else None, enabled=low):
-            shown = {} if mask is None else {"mask": mask.to(self.device)}
-            walk = self.walk(z, timesteps, wanted[-1], **shown)
-            return {block: tokens for block, tokens, _ in walk if block in wanted}
+            return next(walk, None)
+
+    def inside(self, block: int, place: str) -> nn.Module:
+        """The module that puts out a place inside a block.
+
+        Raises
+        ------
+        ValueError
+            If the block or place does not exist, the message names those that do; or if the block was
+            compiled, for then its modules are not called one by one.
+        """
+        if self.check_block(block) == 0:
+            raise ValueError(f"block 0 is the embedding and has no inside: name blocks 1 to {self.depth}")
+        if place not in self.places:
+            raise ValueError(
+                f"unknown place {place!r}: {self.name} has {', '.join([OUT, *self.places])} in a block"
+            )
+        found = self.blocks[block - 1]
+        if found._compiled_call_impl is not None:
+            raise ValueError(
+                f"{self.name} was compiled, which hides what is inside its blocks: load it with "
+                f"`compiled=False` to read {place!r}"
+            )
+        return found.get_submodule(self.places[place])
 
     def check_block(self, block: int) -> int:
         """Return `block` as an int in [0, depth]; ValueError with the legal range otherwise."""

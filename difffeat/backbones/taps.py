@@ -1,23 +1,24 @@
 """Look inside a block: what its attention or its MLP put out, next to the block's own output."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import torch
-
-from difffeat.backbones.base import Backbone
+from torch import nn
 
 
 @contextmanager
 def tap(
-    backbone: Backbone, places: Iterable[tuple[int, str]]
+    backbone: nn.Module, places: Iterable[tuple[int, str]]
 ) -> Iterator[dict[tuple[int, str], torch.Tensor]]:
     """Keep activations inside blocks while the backbone runs.
 
     Parameters
     ----------
-    backbone : DiT or Plaid
+    backbone : Backbone, a DiT or a Plaid
     places : sequence of (block, place)
         `block` in [1, depth], the b-th block to run; `place` is "attention" (its attention's output),
         "hidden" (the activated hidden layer of its MLP, (N, T, 4 D)) or "mlp" (its MLP's output), each before
@@ -40,7 +41,7 @@ def tap(
     >>> inside[3, "attention"]
     """
     inside, hooks = {}, []
-    modules = {(block, place): _module(backbone, block, place) for block, place in places}
+    modules = {(block, place): backbone.inside(block, place) for block, place in places}
     try:
         for key, module in modules.items():
             hooks.append(module.register_forward_hook(partial(_keep, inside, key)))
@@ -52,11 +53,3 @@ def tap(
 
 def _keep(inside, key, module, inputs, output):
     inside[key] = output
-
-
-def _module(backbone, block, place):
-    if backbone.check_block(block) == 0:
-        raise ValueError(f"block 0 is the embedding and has no inside: tap blocks 1 to {backbone.depth}")
-    if place not in backbone.places:
-        raise ValueError(f"unknown place {place!r} in a block: choose one of {', '.join(backbone.places)}")
-    return backbone.blocks[block - 1].get_submodule(backbone.places[place])

@@ -36,13 +36,18 @@ def best_point(
     list of Result: `<name>_score`, `<name>_timestep`, `<name>_block`, with intervals that hold the choice
     """
     about = dict(paper=paper, seeds=tuple(seeds), draws=len(grid.draws))
-    places = np.unravel_index(grid.choices[1], grid.values.shape)
-    where = {"timestep": (grid.timesteps, places[0]), "block": (grid.blocks, places[1])}
+    drawn = [grid.points[place] for place in grid.choices[1]]
     return [
         result(f"{name}_score", grid.at_best, what, metric=grid.metric, **about),
         *(
-            Result(f"{name}_{key}", best, _ends(np.asarray(points)[drawn]), metric=key, unit="")
-            for best, (key, (points, drawn)) in zip(grid.best, where.items(), strict=True)
+            Result(
+                f"{name}_{key}",
+                getattr(grid.best, key),
+                _ends([getattr(point, key) for point in drawn]),
+                metric=key,
+                unit="",
+            )
+            for key in ("timestep", "block")
         ),
     ]
 

@@ -60,6 +60,13 @@ MEASURED = {
             ("text_deterministic_beats_random",),
         ),
     ),
+    "dev-pooling": (
+        Compared(
+            "images: the four quarters side by side less one mean, at the best point",
+            OWN,
+            ("choice_quadrants",),
+        ),
+    ),
     "dev-padding": (
         Compared("text: padding in the mean less left out", OWN, ("choice_pooling_mean",)),
         Compared("text: padding not shown less left out", OWN, ("choice_pooling_unpadded",)),
@@ -108,7 +115,6 @@ MEASURED = {
 NOT_MEASURED = {
     "dev-latents": "the embedded model has no autoencoder, so there is nothing to sample",
     "dev-crop": "scenes are square and drawn at the model's side, so nothing is cut",
-    "dev-pooling": "a probe of another width is another experiment",
     "dev-caption": "another caption is another profile: `caption` in its data settings",
     "dev-intervals": "tests hold how often each kind of interval covers the truth",
     "dev-models": "another model is another profile",

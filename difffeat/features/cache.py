@@ -1,6 +1,6 @@
 """Pooled features on disk: HDF5 shards, a virtual view over them, and what it takes to trust them.
 
-Letters: N samples in a split, n samples in a shard, D width, P points of a (block, timestep) grid.
+Letters: N samples in a split, n samples in a shard, T tokens, D width, P points of a (timestep, block) grid.
 
     <folder>/<split>/00000000-00001024.h5   a shard: the samples [0, 1024) of the split
     <folder>/<split>.h5                     the view: all shards as one file, holding only their names
@@ -8,6 +8,8 @@ Letters: N samples in a split, n samples in a shard, D width, P points of a (blo
 | in a shard (in the view) | shape | type | meaning |
 | --- | --- | --- | --- |
 | b08/t0030 | (n, D), (N, D) | float16 or float32 | features of block 8 at timestep 30 |
+| b08/attention/t0030 | as wide as its tokens | the same | the same, at a place inside the block |
+| of pooling "none" each | (n, T, D), (N, T, D) | the same | tokens instead of features |
 | index | (n,), (N,) | int64 | sample ids, in the order of the split |
 | attribute provenance | | JSON | what decides the features: model, inputs, points, noise, pooling |
 | attribute environment | | JSON | what made them: versions, commit |
@@ -39,9 +41,10 @@ from difffeat.features.layout import (
     check_provenance,
     header,
     listed,
+    places,
     point_names,
 )
-from difffeat.features.points import Point
+from difffeat.features.points import OUT, Point, points_of
 from difffeat.features.sealed import AGAIN, CacheError, Sealed, opened
 
 __all__ = ["SCHEMA", "Features", "attributes", "missing", "open", "verify", "write_shard"]
@@ -56,6 +59,7 @@ class Features:
     path : Path of the view
     ids : int64 array of shape (N,); `split.select(features.ids)` gives labels in the same order
     blocks, timesteps : tuples of int, the points that can be read
+    places : tuple of str, where in each block
     provenance, environment : dicts, what decided the features and what made them
     skipped : tuple of (id, file name), images that could not be decoded and are not among `ids`
     shards : tuple of Sealed, the files that were checked, in order; reads go to no others
@@ -65,6 +69,7 @@ class Features:
     ids: np.ndarray
     blocks: tuple[int, ...]
     timesteps: tuple[int, ...]
+    places: tuple[str, ...]
     provenance: dict
     environment: dict
     skipped: tuple[tuple[int, str], ...]
@@ -73,43 +78,62 @@ class Features:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def read(self, point: Point | tuple[int, int]) -> np.ndarray:
-        """Features of one point, (timestep, block), float32 (N, D).
+    def read(self, point: Point | tuple) -> np.ndarray:
+        """Features of one point, (timestep, block) or (timestep, block, place), float32 (N, D).
+
+        Features that are not pooled come as tokens, (N, T, D).
 
         Raises
         ------
         ValueError
-            If the cache does not hold this block or timestep; the message lists those it holds.
+            If the cache does not hold this block, timestep or place; the message lists those it holds.
         CacheError
             If a shard has gone, was replaced or damaged since the cache was opened, or its bytes do not
             agree with their checksum.
         """
         point = Point.of(point)
-        self._check_points([point.block], [point.timestep])
+        self._check_points([point.block], [point.timestep], [point.place])
         return self._read([point.name])[0]
 
     def stack(
-        self, blocks: Sequence[int] | None = None, timesteps: Sequence[int] | None = None
+        self,
+        blocks: Sequence[int] | None = None,
+        timesteps: Sequence[int] | None = None,
+        place: str = OUT,
     ) -> np.ndarray:
-        """Features of blocks x timesteps (default all), float32 (P, N, D).
+        """Features of blocks x timesteps (default all) at one place, float32 (P, N, D).
 
         P runs over the blocks of the first timestep, then those of the next: reshaped, (T, B, N, D).
         """
         narrowed = self.select(
-            self.blocks if blocks is None else blocks, self.timesteps if timesteps is None else timesteps
+            self.blocks if blocks is None else blocks,
+            self.timesteps if timesteps is None else timesteps,
+            [place],
         )
         return self._read(
-            [Point(timestep, block).name for timestep in narrowed.timesteps for block in narrowed.blocks]
+            [
+                Point(timestep, block, place).name
+                for timestep in narrowed.timesteps
+                for block in narrowed.blocks
+            ]
         )
 
-    def select(self, blocks: Sequence[int], timesteps: Sequence[int]) -> Features:
-        """The same features, narrowed to some of the points."""
-        self._check_points(blocks, timesteps)
-        return replace(self, blocks=tuple(blocks), timesteps=tuple(timesteps))
+    def select(
+        self, blocks: Sequence[int], timesteps: Sequence[int], places: Sequence[str] | None = None
+    ) -> Features:
+        """The same features, narrowed to some of the points; by default at all places."""
+        places = self.places if places is None else places
+        self._check_points(blocks, timesteps, places)
+        return replace(self, blocks=tuple(blocks), timesteps=tuple(timesteps), places=tuple(places))
+
+    @property
+    def points(self) -> list[Point]:
+        """The points that can be read: timestep by timestep, of each its blocks, of each its places."""
+        return points_of(self.blocks, self.timesteps, self.places)
 
     def _read(self, names):
         """Points by name, float32 (P, N, D): from each shard those rows, in the open file that is checked."""
-        features = np.empty((len(names), len(self), self.shards[0].shape(names[0])[1]), np.float32)
+        features = np.empty((len(names), len(self), *self.shards[0].shape(names[0])[1:]), np.float32)
         row = 0
         for shard in self.shards:
             if not shard.path.is_file():
@@ -122,8 +146,9 @@ class Features:
             row = rows.stop
         return features
 
-    def _check_points(self, blocks, timesteps):
-        for what, asked, held in (("block", blocks, self.blocks), ("timestep", timesteps, self.timesteps)):
+    def _check_points(self, *asked_for):
+        held_of = self.blocks, self.timesteps, self.places
+        for what, asked, held in zip(("block", "timestep", "place"), asked_for, held_of, strict=True):
             if not len(asked):
                 raise ValueError(f"no {what} asked for; {self.path} holds {what}s {listed(held)}")
             for value in asked:
@@ -165,6 +190,7 @@ def open(path: Path | str, *, expected: Mapping | None = None) -> Features:
         ids=ids,
         blocks=tuple(found["provenance"]["blocks"]),
         timesteps=tuple(found["provenance"]["timesteps"]),
+        places=tuple(places(found["provenance"])),
         provenance=found["provenance"],
         environment=found["environment"],
         skipped=tuple((sample, name) for sample, name in found["skipped"]),
@@ -183,11 +209,10 @@ def verify(path: Path | str) -> Features:
     """
     features = open(path)
     for shard in features.shards:
-        names = point_names(features.provenance)
-        rows = np.empty(shard.shape(names[0]), np.float32)
         with opened(shard.path) as stream:
             shard.check_same(stream)
-            for name in names:
+            for name in point_names(features.provenance):
+                rows = np.empty(shard.shape(name), np.float32)
                 shard.read_into(stream, name, rows)
                 if first_not_finite(rows):
                     raise CacheError(f"{shard.path} holds values in {name} that are not finite; {AGAIN}")
@@ -212,7 +237,7 @@ def write_shard(
     path: Path | str,
     *,
     ids: np.ndarray,
-    points: Iterable[tuple[int, int, np.ndarray]],
+    points: Iterable[tuple[Point, np.ndarray]],
     provenance: Mapping,
     skipped: Sequence[tuple[int, str]] = (),
 ) -> Path:
@@ -222,7 +247,8 @@ def write_shard(
     ----------
     path : path, from `shard_path`
     ids : int64 array of shape (n,)
-    points : iterable of (block, timestep, float32 features of shape (n, D)), consumed one at a time
+    points : iterable of (Point, float32 features of shape (n, D)), consumed one at a time; tokens that are
+        not pooled are of shape (n, T, D)
     provenance : mapping that JSON can hold
     skipped : (id, file name) of images in the slice that could not be decoded
 
@@ -242,9 +268,9 @@ def write_shard(
 def _arrays(ids, points):
     """Yield (name, array) of what a shard holds."""
     yield "index", ids
-    for block, timestep, features in points:
-        _check_finite(features, ids, block, timestep)
-        yield Point(timestep, block).name, features
+    for point, features in points:
+        _check_finite(features, ids, point)
+        yield point.name, features
 
 
 def _view(path: Path):
@@ -277,11 +303,12 @@ def _source(shard, source, expected, ids) -> Sealed:
     return file
 
 
-def _check_finite(features, ids, block, timestep):
+def _check_finite(features, ids, point):
     bad = first_not_finite(features)
     if bad:
         count, first = bad
+        where = f"block {point.block}" if point.place == OUT else f"{point.place} in block {point.block}"
         raise ValueError(
-            f"features of block {block} at timestep {timestep} are not finite for {count} samples, "
+            f"features of {where} at timestep {point.timestep} are not finite for {count} samples, "
             f"the first is id {ids[first]}; check the weights and the number format of the model"
         )

@@ -1,9 +1,9 @@
-"""From a split and a backbone to a features cache: one pass per timestep serves every block.
+"""From a split and a backbone to a features cache: one pass per timestep serves every block and place.
 
 Letters: N samples in the split, n in a shard, T tokens, D width.
 
 A shard is a contiguous slice of the split. Its inputs are encoded once, then for every timestep noised and
-run up to the deepest block, and the tokens of each block are pooled as they come. Shards do not depend on
+run up to the deepest block, and the tokens of each place are pooled as they come. Shards do not depend on
 each other, so several machines can share a split (`shard="2/4"`), and what was killed goes on from the last
 complete shard.
 """
@@ -24,6 +24,8 @@ from difffeat.base.files import only_writer
 from difffeat.base.progress import bar
 from difffeat.features import cache, layout, schedule, views
 from difffeat.features.datasets import ON_BROKEN, BrokenImage, Split
+from difffeat.features.points import Point
+from difffeat.features.pooling import MASKED, pooled
 from difffeat.features.recipe import Recipe, home, identity, location
 
 
@@ -41,7 +43,7 @@ def extract(
 ) -> list[Path]:
     """Write the shards of a split that are not there yet, and the view once all are.
 
-    Memory holds one shard, however large the split: `shard_size` x blocks x timesteps x D numbers.
+    Memory holds one shard, however large the split: `shard_size` x blocks x places x timesteps x D numbers.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ def features(
 ) -> cache.Features:
     """The features asked for: from a cache under `root` that has them, else extracted into a new one there.
 
-    A cache of the same recipe with more blocks or timesteps serves as well.
+    A cache of the same recipe with more blocks, timesteps or places serves as well.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ def features(
 
     Returns
     -------
-    cache.Features, narrowed to the blocks and timesteps asked for, in the order asked for
+    cache.Features, narrowed to the blocks, timesteps and places asked for, in the order asked for
 
     Raises
     ------
@@ -144,15 +146,14 @@ def features(
     found = cache.open(path, expected=identity(plan))
     if found.skipped and on_broken == "error":
         _refuse_or_warn(found.skipped, split, on_broken)
-    return found.select(recipe.blocks, recipe.timesteps)
+    return found.select(recipe.blocks, recipe.timesteps, recipe.places)
 
 
 def _covering(root, plan):
     """The view of a complete cache of this recipe that has all its points, or None."""
     for path in sorted(home(root, plan).glob(f"*/{plan['split']}.h5")):
         held = cache.attributes(path)["provenance"]
-        covers = all(set(plan[name]) <= set(held[name]) for name in ("blocks", "timesteps"))
-        if covers and not cache.missing(path):
+        if set(layout.points(plan)) <= set(layout.points(held)) and not cache.missing(path):
             return path
     return None
 
@@ -213,29 +214,38 @@ class _Run:
                 return None
             raise BrokenImage(f'{error}; mend the file, or say on_broken="skip" to do without it') from error
 
-    def _points(self, ids: np.ndarray, latents) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Yield (block, timestep, features (n, D)), all blocks of a timestep from the same passes."""
+    def _points(self, ids: np.ndarray, latents) -> Iterator[tuple[Point, np.ndarray]]:
+        """Yield (point, features (n, D)), all blocks and places of a timestep from the same passes."""
         plan, n = self.plan, len(ids)
         noise = None
         if n and plan["noising"] == "random":
             noise = schedule.noise(plan["seed"], ids, latents.z.shape[1:])
         for timestep in plan["timesteps"]:
-            pooled = {}
+            found = {}
             for rows, shown in self._batches(latents, n):
                 z = self._noised(latents.z[rows], timestep, None if noise is None else noise[rows])
-                mask = None if plan["pooling"] == "mean" else latents.mask[rows]
-                told = {"condition": plan["condition"]}
+                mask = latents.mask[rows] if plan["pooling"] in MASKED else None
                 if shown is not None:
                     z, mask = z[:, :shown], mask[:, :shown]
-                    told["mask"] = mask
-                states = self.backbone.states(z, timestep, plan["blocks"], **told)
-                for block, tokens in states.items():
-                    if block not in pooled:  # as wide as its tokens come
-                        pooled[block] = np.empty((n, tokens.shape[-1]), np.float32)
-                    pooled[block][rows] = _pool(tokens, mask)
+                for site, features in self._pooled(z, timestep, mask):
+                    if site not in found:  # as wide as its tokens come
+                        found[site] = np.empty((n, *features.shape[1:]), np.float32)
+                    found[site][rows] = features
                 self.advance(len(rows) / len(plan["timesteps"]))
-            for block in plan["blocks"]:  # of a shard without readable inputs no rows
-                yield block, timestep, pooled.get(block, np.empty((0, self.backbone.width), np.float32))
+            for (block, place), features in (found or self._nothing(timestep)).items():
+                yield Point(timestep, block, place), features
+
+    def _pooled(self, z, timestep, mask=None):
+        """Yield ((block, place), features of a batch) of one pass."""
+        sites, pooling = (self.plan["blocks"], layout.places(self.plan)), self.plan["pooling"]
+        told = {"condition": self.plan["condition"], "mask": mask if pooling == "unpadded" else None}
+        for block, place, tokens in self.backbone.activations(z, timestep, *sites, **told):
+            yield (block, place), pooled(tokens, pooling, mask).cpu().numpy()
+
+    def _nothing(self, timestep):
+        """No rows of features, as wide as those of a blank picture: of a shard of which none can be read."""
+        blank = torch.zeros(1, *self.backbone.latent_shape)
+        return {site: features[:0] for site, features in self._pooled(blank, timestep)}
 
     def _batches(self, latents, n):
         """Yield (rows of a batch, tokens it needs); None for all. Without padding, texts go by length."""
@@ -253,15 +263,6 @@ class _Run:
         kind, steps = schedule.parted(self.plan["noising"])
         ways = {"noise": noise, "denoiser": self.backbone.predict, "steps": steps}
         return schedule.noised(z, timestep, kind, self.backbone.schedule, **ways)
-
-
-def _pool(tokens, mask):
-    """Mean over tokens (n, T, D), or over those the mask (n, T) marks as real: float32 (n, D)."""
-    tokens = tokens.float()
-    if mask is None:
-        return tokens.mean(dim=1).cpu().numpy()
-    weight = mask.to(tokens)[:, :, None]  # (n, T, 1)
-    return ((tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)).cpu().numpy()
 
 
 def _joined(parts):

@@ -141,22 +141,22 @@ def _put(file, memory, name, array):
 def put_links(
     file: h5py.File, name: str, dtype: np.dtype, links: Sequence[tuple[str, tuple[int, ...]]]
 ) -> None:
-    """A virtual data set over arrays (rows, D) of other files; NaN, not zero, where one of them is missing.
+    """A virtual data set over arrays (rows, ...) of other files; NaN, not zero, where one of them is missing.
 
     Parameters
     ----------
     links : sequence of (file as seen from this one, shape of its array of the same name)
     """
-    samples, width = sum(rows for _, (rows, _) in links), links[0][1][1]
+    samples, width = sum(shape[0] for _, shape in links), links[0][1][1:]
     plan, row = _plan(), 0
     plan.set_fill_value(np.array(np.nan, dtype))
-    for source, (rows, _) in links:
-        if rows:
-            place = h5py.h5s.create_simple((samples, width))
-            place.select_hyperslab((row, 0), (rows, width))
-            plan.set_virtual(place, source.encode(), name.encode(), h5py.h5s.create_simple((rows, width)))
-        row += rows
-    _create(file, name, (samples, width), np.dtype(dtype), plan)
+    for source, shape in links:
+        if shape[0]:
+            place = h5py.h5s.create_simple((samples, *width))
+            place.select_hyperslab((row, *[0] * len(width)), shape)
+            plan.set_virtual(place, source.encode(), name.encode(), h5py.h5s.create_simple(shape))
+        row += shape[0]
+    _create(file, name, (samples, *width), np.dtype(dtype), plan)
 
 
 def _plan(early=False):
@@ -183,11 +183,11 @@ def _rows(array):
 
 
 def first_not_finite(features: np.ndarray) -> tuple[int, int] | None:
-    """(how many rows of (n, D) hold a value that is not finite, the first of them), or None."""
+    """(how many rows of (n, ...) hold a value that is not finite, the first of them), or None."""
     with np.errstate(all="ignore"):
         if np.isfinite(features.sum()):  # whatever is not finite makes the sum so
             return None
-    bad = ~np.isfinite(features).all(axis=1)
+    bad = ~np.isfinite(features).reshape(len(features), -1).all(axis=1)
     return (int(bad.sum()), int(bad.argmax())) if bad.any() else None
 
 
@@ -205,7 +205,7 @@ def as_half(features: np.ndarray) -> np.ndarray:
 
 
 def fits_half(features: np.ndarray) -> bool:
-    """Whether float16 keeps the features (n, D): it does not overflow, and its rounding is small.
+    """Whether float16 keeps the features (n, ...): it does not overflow, and its rounding is small.
 
     float16 keeps 11 bits. Where a feature's mean is far above its spread over the samples (residual streams
     have such channels), rounding can erase the spread, which is all a probe sees; hence the test is per
@@ -213,6 +213,7 @@ def fits_half(features: np.ndarray) -> bool:
     """
     if not features.size:
         return True
+    features = features.reshape(len(features), -1)  # of tokens each number is a column
     doubtful = ~_surely_fine(features)
     if not doubtful.any():
         return True

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from difffeat.features.hdf5 import reading
-from difffeat.features.points import Point
+from difffeat.features.points import OUT, Point, points_of
 from difffeat.features.sealed import AGAIN, CacheError, Sealed
 
 
@@ -40,14 +40,17 @@ def view_path(folder: Path | str, split_name: str) -> Path:
 
 
 def check_points_of(files: Sequence[Sealed], provenance: Mapping) -> None:
-    """Every file must hold every point, for all its samples, as wide as the others."""
-    names = point_names(provenance)
-    width = (files[0].shape(names[0]) or (0, 0))[1]
+    """Every file must hold every point, for all its samples, as wide as all others of its place."""
+    found, widths = points(provenance), {}
     for file in files:
         rows = file.shape("index")[0]
-        for name in names:
-            if file.shape(name) != (rows, width):
-                raise CacheError(f"{file.path} has no {name} of {rows} rows and {width} columns; {AGAIN}")
+        for point in found:
+            width = widths.setdefault(point.place, (file.shape(point.name) or (0, 0))[1:])
+            if file.shape(point.name) != (rows, *width):
+                wide = " x ".join(map(str, width))
+                raise CacheError(
+                    f"{file.path} has no {point.name} of {rows} rows and {wide} columns; {AGAIN}"
+                )
 
 
 def check_cover(path: Path | str, shards: Iterable[Path], samples: int) -> None:
@@ -67,10 +70,19 @@ def check_cover(path: Path | str, shards: Iterable[Path], samples: int) -> None:
         )
 
 
+def places(provenance: Mapping) -> list[str]:
+    """The places that files of this provenance hold; those that do not speak of them hold outputs."""
+    return list(provenance.get("places", [OUT]))
+
+
+def points(provenance: Mapping) -> list[Point]:
+    """The points that files of this provenance hold, in their order there."""
+    return points_of(provenance["blocks"], provenance["timesteps"], places(provenance))
+
+
 def point_names(provenance: Mapping) -> list[str]:
-    return [
-        Point(timestep, block).name for timestep in provenance["timesteps"] for block in provenance["blocks"]
-    ]
+    """The names of those points."""
+    return [point.name for point in points(provenance)]
 
 
 def listed(values: Iterable) -> str:

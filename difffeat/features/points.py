@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
+
+OUT = "out"  # the place of a block's output; others, inside a block, go by the names that a backbone gives
 
 
 class Point(tuple):
     """One place to read features from: (timestep, block), at the block's output unless `place` says more.
 
-    Unpacks, compares and sorts as the pair (timestep, block), and equals that pair where the place is "out".
+    At a block's output it is the pair (timestep, block): it unpacks, compares and sorts as that, and is
+    written as that in JSON. Inside a block it is (timestep, block, place), which no pair equals.
 
     Parameters
     ----------
@@ -16,14 +20,15 @@ class Point(tuple):
     place : str, "out" or what a backbone has inside a block
     """
 
-    def __new__(cls, timestep: int, block: int, place: str = "out") -> Point:
-        point = super().__new__(cls, (int(timestep), int(block)))
-        point.place = place
-        return point
+    __slots__ = ()
+
+    def __new__(cls, timestep: int, block: int, place: str = OUT) -> Point:
+        inside = () if place == OUT else (place,)
+        return super().__new__(cls, (int(timestep), int(block), *inside))
 
     @classmethod
-    def of(cls, given: Sequence[int]) -> Point:
-        """A point of any pair (timestep, block)."""
+    def of(cls, given: Sequence) -> Point:
+        """A point of any pair (timestep, block), or of (timestep, block, place)."""
         return given if isinstance(given, cls) else cls(*given)
 
     @property
@@ -37,27 +42,34 @@ class Point(tuple):
         return self[1]
 
     @property
+    def place(self) -> str:
+        """Where in the block."""
+        return self[2] if len(self) > 2 else OUT
+
+    @property
     def name(self) -> str:
         """In files: b08/t0030; inside a block b08/attention/t0030."""
-        inside = "" if self.place == "out" else f"{self.place}/"
+        inside = "" if self.place == OUT else f"{self.place}/"
         return f"b{self.block:02d}/{inside}t{self.timestep:04d}"
 
     @property
     def label(self) -> str:
-        """On pages: (30, 8)."""
-        inside = "" if self.place == "out" else f", {self.place}"
-        return f"({self.timestep}, {self.block}{inside})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, tuple):
-            return NotImplemented
-        return tuple.__eq__(self, other) and self.place == getattr(other, "place", "out")
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(tuple(self)) if self.place == "out" else hash((*self, self.place))
+        """On pages: (30, 8); inside a block (30, 8, attention)."""
+        return f"({', '.join(map(str, self))})"
 
     def __reduce__(self) -> tuple:
-        return Point, (self.timestep, self.block, self.place)
+        return Point, tuple(self)
+
+
+def points_of(blocks: Sequence[int], timesteps: Sequence[int], places: Sequence[str] = (OUT,)) -> list[Point]:
+    """All points of a grid in rising order: timestep first, then block, then place in the order given.
+
+    Raises
+    ------
+    ValueError
+        If there is no block, no timestep or no place, or one is given twice.
+    """
+    for what, values in (("blocks", blocks), ("timesteps", timesteps), ("places", places)):
+        if not len(values) or len(set(values)) != len(values):
+            raise ValueError(f"{what} must be one or more values, each once; got {list(values)}")
+    return [Point(*point) for point in product(sorted(timesteps), sorted(blocks), places)]

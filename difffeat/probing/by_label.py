@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from difffeat.probing import metrics, stats
+from difffeat.probing import metrics, scoring, stats
 from difffeat.probing.floors import Floor
 from difffeat.probing.grid import Grid
 from difffeat.probing.label_sets import exact_match_by_label_set
 from difffeat.probing.resampled import multiplicities
-
-LIKELY = 0.5  # from this probability on a label is said to be there
 
 
 @dataclass(frozen=True)
@@ -178,15 +176,11 @@ def f1(labels: ArrayLike, scores: ArrayLike, *, resamples: int = 200, seed: int 
     Measured of value (K,) and draws (R, K); 0 where a label is neither there nor said to be
     """
     labels, scores = metrics.check_scores(labels, scores)
-    said = scores >= LIKELY
+    said = scoring.likely(scores)
     counts = multiplicities(len(labels), resamples, seed).numpy().T  # (R, N)
-    draws = _f1(*(counts @ what.astype(counts.dtype) for what in (labels & said, said, labels)))
-    return stats.Measured(_f1(*(what.sum(axis=0) for what in (labels & said, said, labels))), draws)
-
-
-def _f1(correct, claimed, true):
-    whole = np.asarray(claimed + true, dtype=float)
-    return np.divide(2.0 * correct, whole, out=np.zeros(whole.shape), where=whole > 0)
+    told = labels & said, said, labels
+    draws = metrics.f1(*(counts @ what.astype(counts.dtype) for what in told))
+    return stats.Measured(metrics.f1(*(what.sum(axis=0) for what in told)), draws)
 
 
 def in_grid(grid: Grid, rows: np.ndarray, name: str = "F1") -> float:
@@ -198,15 +192,14 @@ def in_grid(grid: Grid, rows: np.ndarray, name: str = "F1") -> float:
     rows : bool array of shape (K,)
     name : str, a key of `by_label`
     """
-    timestep, block = grid.best
-    place = grid.timesteps.index(timestep), grid.blocks.index(block)
-    return float(grid.by_label[name][(0, rows, *place)].mean())
+    of_labels = grid.by_label[name][0, rows]  # (k, T, B)
+    return float(of_labels.reshape(len(of_labels), -1)[:, grid.choices[0]].mean())
 
 
 def hits(labels: ArrayLike, scores: ArrayLike) -> np.ndarray:
     """How many samples that hold a label are said to, at a threshold of 0.5, int array (K,)."""
     labels, scores = metrics.check_scores(labels, scores)
-    return (labels & (scores >= LIKELY)).sum(axis=0)
+    return (labels & (scoring.likely(scores))).sum(axis=0)
 
 
 def mean_of(measured: stats.Measured, rows: np.ndarray) -> stats.Measured:
@@ -268,7 +261,7 @@ def sets(
     Diff-Feat, Figure 5b.
     """
     labels, scores = metrics.check_scores(labels, scores)
-    said = scores >= LIKELY
+    said = scoring.likely(scores)
     table = exact_match_by_label_set(labels, said, list(names)).head(most)
     right = (labels == said).all(axis=1)
     order = {name: label for label, name in enumerate(names)}

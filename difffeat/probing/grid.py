@@ -1,25 +1,25 @@
-"""A (block, timestep) grid measured: features of train, val and test, probes trained together, their metric
+"""A (timestep, block) grid measured: features of train, val and test, probes trained together, their metric
 with intervals.
 
 Letters: S noise seeds, T timesteps, B blocks, R resamples, N samples, K labels. Points are chosen on val,
-numbers are read on test.
+numbers are read on test. Where a recipe names places inside blocks, a column is a block at one of them: block
+by block, and of each its places. B counts columns then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 
 from difffeat.base.remember import each_remembered
-from difffeat.features import cache, extract, layout
-from difffeat.features.points import Point
-from difffeat.features.recipe import location
+from difffeat.features.parts import decided, features
+from difffeat.features.points import OUT, Point
 from difffeat.probing import metrics, probe, scoring, stats
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Grid:
     Attributes
     ----------
     timesteps, blocks : tuples of int, T and B of them
+    places : tuple of str, where in each block; `at_place` gives the grid of one, which figures take
     val, test : arrays of shape (S, T, B)
     draws : array of shape (R, T, B), the metric on test over resampled images and noise seeds
     val_draws : array of shape (R, T, B), the same on val: what a point is chosen by, in each draw
@@ -67,6 +68,12 @@ class Grid:
     metric: str = "mAP"
     others: Mapping[str, Grid] = field(default_factory=dict)
     by_label: Mapping[str, np.ndarray] = field(default_factory=dict)
+    places: tuple = (OUT,)
+
+    @property
+    def points(self) -> list[Point]:
+        """The points in the order of the arrays laid flat."""
+        return [Point(*point) for point in product(self.timesteps, self.blocks, self.places)]
 
     @property
     def values(self) -> np.ndarray:
@@ -76,12 +83,11 @@ class Grid:
     @property
     def best(self) -> Point:
         """The Point with the highest metric on val; of equal ones the first."""
-        row, column = np.unravel_index(self.val.mean(axis=0).argmax(), self.values.shape)
-        return Point(self.timesteps[row], self.blocks[column])
+        return self.points[self.choices[0]]
 
     @property
     def choices(self) -> tuple[int, np.ndarray]:
-        """Where val is best: the place among the T * B points, and the places in each draw, (R,)."""
+        """Where val is best: the place among the `points`, and the places in each draw, (R,)."""
         draws = self.val_draws.reshape(len(self.val_draws), -1)
         return int(self.val.mean(axis=0).argmax()), draws.argmax(axis=1)
 
@@ -104,87 +110,19 @@ class Grid:
         """The same grid as a search may see it: `values` are those of val."""
         return replace(self, test=self.val, draws=self.val_draws)
 
-    def at(self, timestep: int, block: int) -> stats.Measured:
-        """The metric on test at one point, `Measured`."""
-        row, column = self.timesteps.index(timestep), self.blocks.index(block)
-        return stats.Measured(float(self.values[row, column]), self.draws[:, row, column])
+    def at(self, timestep: int, block: int, place: str = OUT) -> stats.Measured:
+        """The metric on test at one point, `Measured`; ValueError where the grid does not hold it."""
+        flat = self.points.index(Point(timestep, block, place))
+        return stats.Measured(float(self.values.flat[flat]), self.draws.reshape(len(self.draws), -1)[:, flat])
+
+    def at_place(self, place: str) -> Grid:
+        """The grid of one place, whose columns are blocks; ValueError where it does not hold that place."""
+        return narrowed(self, self.blocks, self.timesteps, [place])
 
     @property
     def average(self) -> stats.Measured:
         """The metric averaged over the points of the grid, `Measured`: how Table 4 sums up a grid."""
         return stats.Measured(float(self.values.mean()), self.draws.mean(axis=(1, 2)))
-
-
-def features(
-    splits: Mapping[str, Split], backbone: Backbone, recipe: Recipe, *, root: Path | str
-) -> dict[str, cache.Features]:
-    """Features of train, val and test, read from the cache or extracted first.
-
-    Parameters
-    ----------
-    splits : dict of "train", "val", "test" to Split
-    backbone : Backbone
-    recipe : Recipe
-    root : path, where the caches are
-
-    Returns
-    -------
-    dict of part to cache.Features
-    """
-    return {part: extract.features(split, backbone, recipe, root=root) for part, split in splits.items()}
-
-
-def fill(
-    splits: Mapping[str, Split],
-    backbone: Backbone,
-    recipe: Recipe,
-    *,
-    root: Path | str,
-    seeds: Sequence[int] = (0,),
-    shard: str = "1/1",
-    batch_size: int | None = None,
-    shard_size: int = 1024,
-) -> pd.DataFrame:
-    """Extract this machine's share of the features of every split and noise seed; what is there already is
-    kept.
-
-    Parameters
-    ----------
-    splits, backbone, recipe, root, seeds
-        As for `measure`, which then finds them.
-    shard : "k/n", the k-th of n machines
-    batch_size, shard_size : int, as for `extract.extract`
-
-    Returns
-    -------
-    DataFrame, one row per cache: part, noise seed, samples, shards made so far and in all, MB so far, and
-    whether the whole cache is there with every checksum right
-    """
-    rows = []
-    for seed in seeds:
-        for part, split in splits.items():
-            seeded = replace(recipe, seed=seed)
-            folder = location(root, seeded.of(split, backbone))
-            sizes = dict(batch_size=batch_size, shard_size=shard_size)
-            extract.extract(split, backbone, seeded, folder=folder, shard=shard, **sizes)
-            made = sorted((folder / split.name).glob("*.h5"))
-            rows.append(
-                {
-                    "part": part,
-                    "noise seed": seed,
-                    "samples": len(split),
-                    "shards": len(made),
-                    "of": -(-len(split) // shard_size),
-                    "MB": round(sum(path.stat().st_size for path in made) / 1e6),
-                    "verified": _verified(layout.view_path(folder, split.name)),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _verified(view):
-    """Whether the cache is complete; a complete one with a wrong byte is an error."""
-    return view.exists() and len(cache.verify(view)) > 0
 
 
 def measure(
@@ -199,13 +137,13 @@ def measure(
     probing: dict | None = None,
     train: int | None = None,
 ) -> Grid:
-    """Probe every (timestep, block) on every noise seed, on the device of the backbone.
+    """Probe every point on every noise seed, on the device of the backbone.
 
     Parameters
     ----------
     splits, backbone, root
-        As for `features`.
-    recipe : Recipe of T timesteps and B blocks, whose seed is each of `seeds` in turn
+        As for `parts.features`.
+    recipe : Recipe of pooled features, whose seed is each of `seeds` in turn
     seeds : noise seeds, S of them
     metric : str, a name in `scoring.SCORINGS`, which also says what the probes are trained for
     resamples : int, bootstrap resamples of the test images
@@ -215,7 +153,16 @@ def measure(
     Returns
     -------
     Grid
+
+    Raises
+    ------
+    ValueError
+        If the recipe's features are not pooled.
     """
+    if recipe.pooling == "none":
+        raise ValueError(
+            "a probe takes pooled features, one row for each sample; pooling 'none' leaves tokens"
+        )
     rising = replace(recipe, blocks=sorted(recipe.blocks), timesteps=sorted(recipe.timesteps))
     found = [features(splits, backbone, replace(rising, seed=seed), root=root) for seed in seeds]
     kept = Path(root).parent / "grids"
@@ -227,38 +174,47 @@ def _measured(splits, parts, how_judged, kept, device):
     """The grid of one noise seed, from its features of train, val and test; a point that another page has
     measured is read."""
     read = {part: splits[part].select(taken.ids) for part, taken in parts.items()}
-    shape = timesteps, blocks = tuple(parts["train"].timesteps), tuple(parts["train"].blocks)
-    points = [Point(timestep, block) for timestep in timesteps for block in blocks]
-    shared = {
-        "features": {part: dict(taken.provenance) for part, taken in parts.items()},
-        "samples": {part: split.digest for part, split in read.items()},
-        "judged": how_judged,
-    }
+    taken = parts["train"]
+    points = taken.points
+    shared = decided([parts], read) | {"judged": how_judged}
 
-    def probed(places):
-        return _probed(read, parts, [points[place] for place in places], device, *how_judged)
+    def probed(missing):
+        return _by_width([points[place] for place in missing], read, parts, device, *how_judged)
 
     found = each_remembered(kept, [shared | {"point": point} for point in points], CODE, probed)
     held = {name: np.stack([one[name] for one in found], axis=-1) for name in found[0]}  # (P,) or (R, P)
-    held = {name: values.reshape(-1, *map(len, shape)) for name, values in held.items()}
-    return _assembled(shape, held, how_judged[0], features=(parts,))
+    held = {
+        name: values.reshape(-1, len(taken.timesteps), len(points) // len(taken.timesteps))
+        for name, values in held.items()
+    }
+    where = dict(timesteps=taken.timesteps, blocks=taken.blocks, places=taken.places)
+    return _assembled(where, held, how_judged[0], features=(parts,))
 
 
-def _assembled(shape, held, metric, **more):
+def _assembled(where, held, metric, **more):
     """A Grid of arrays by name: "val", "OP/val", "label/AP"."""
     names = sorted({name.split("/")[0] for name in held if "/" in name} - {"label"})
     of = {name: {array: held[f"{name}/{array}"] for array in ARRAYS} for name in names}
     return Grid(
-        *shape,
+        **where,
         **{array: held[array] for array in ARRAYS},
         metric=metric,
-        others={name: Grid(*shape, **arrays, metric=name) for name, arrays in of.items()},
+        others={name: Grid(**where, **arrays, metric=name) for name, arrays in of.items()},
         by_label={name.split("/")[1]: held[name][None] for name in held if name.startswith("label/")},
         **more,
     )
 
 
-def _probed(read, parts, points, device, metric, resamples, probing, train):
+def _by_width(points, *how):
+    """What is measured at some points, in their order; those of a place together, which are of one width."""
+    found = {}
+    for place in dict.fromkeys(point.place for point in points):
+        some = [point for point in points if point.place == place]
+        found |= dict(zip(some, _probed(some, *how), strict=True))
+    return [found[point] for point in points]
+
+
+def _probed(points, read, parts, device, metric, resamples, probing, train):
     """What is measured at each of some points on one noise seed, dicts by name as `_assembled` takes them."""
     by, found = scoring.scoring(metric), parts["train"]
     features, labels = _rows(found, points, device, train), read["train"].labels[:train]
@@ -276,18 +232,23 @@ def _probed(read, parts, points, device, metric, resamples, probing, train):
     return [{name: values[place] for name, values in held.items()} for place in range(len(points))]
 
 
-def narrowed(grid: Grid, blocks: Sequence[int], timesteps: Sequence[int]) -> Grid:
-    """The same grid at some of its points, as it would have been measured."""
+def narrowed(
+    grid: Grid, blocks: Sequence[int], timesteps: Sequence[int], places: Sequence[str] | None = None
+) -> Grid:
+    """The same grid at some of its points, as it would have been measured; by default at all its places."""
+    places = grid.places if places is None else places
+    columns = list(product(grid.blocks, grid.places))
+    taken = [columns.index(column) for column in product(sorted(blocks), places)]
     rows = [grid.timesteps.index(timestep) for timestep in sorted(timesteps)]
-    columns = [grid.blocks.index(block) for block in sorted(blocks)]
-    cut = _changed([grid], lambda arrays: arrays[0][..., rows, :][..., columns])
-    return _placed(cut, timesteps, blocks)
+    cut = _changed([grid], lambda arrays: arrays[0][..., rows, :][..., taken])
+    return _placed(cut, sorted(timesteps), sorted(blocks), places)
 
 
-def _placed(grid, timesteps, blocks):
-    """The grid, and that of every other metric, at these points."""
-    others = {name: _placed(other, timesteps, blocks) for name, other in grid.others.items()}
-    return replace(grid, timesteps=tuple(sorted(timesteps)), blocks=tuple(sorted(blocks)), others=others)
+def _placed(grid, *where):
+    """The grid, and that of every other metric, at these timesteps, blocks and places."""
+    others = {name: _placed(other, *where) for name, other in grid.others.items()}
+    timesteps, blocks, places = map(tuple, where)
+    return replace(grid, timesteps=timesteps, blocks=blocks, places=places, others=others)
 
 
 def over_seeds(grids: Sequence[Grid]) -> Grid:
@@ -315,7 +276,7 @@ def _changed(grids, join, join_draws=None):
 
 
 def _rows(found, points, device, samples=None):
-    """Features of a few points after one another, Tensors (P, N, D): a large grid does not fit in memory."""
+    """Features of points of one width, a few at a time, Tensors (P, N, D): a large grid outgrows memory."""
     one = found.read(points[0])
     together = max(1, probe.WORKING_SET // one.nbytes)
     for first in range(0, len(points), together):
@@ -339,4 +300,4 @@ def conditioned(splits: Mapping[str, Split], backbone: Backbone, recipe: Recipe,
     clean = replace(recipe, timesteps=[0], noising="mean")
     told = [measure(splits, backbone, replace(clean, condition=timestep), **how) for timestep in timesteps]
     joined = _changed(told, lambda arrays: np.concatenate(arrays, axis=-2))
-    return _placed(joined, timesteps, blocks)
+    return _placed(joined, timesteps, blocks, joined.places)

@@ -270,7 +270,7 @@ def rates(correct: np.ndarray, claimed: np.ndarray, true: np.ndarray) -> dict[st
     """
     correct, claimed, true = np.broadcast_arrays(correct, claimed, true)
     has = true > 0
-    of_classes = _ratio(correct, claimed), _ratio(correct, true), _ratio(2 * correct, claimed + true)
+    of_classes = _ratio(correct, claimed), _ratio(correct, true), f1(correct, claimed, true)
     cp, cr, cf1 = (_ratio((values * has).sum(axis=-1), has.sum(axis=-1)) for values in of_classes)
     correct, claimed, true = correct.sum(axis=-1), claimed.sum(axis=-1), true.sum(axis=-1)
     return {
@@ -280,7 +280,7 @@ def rates(correct: np.ndarray, claimed: np.ndarray, true: np.ndarray) -> dict[st
         "CF1_harmonic": _ratio(2 * cp * cr, cp + cr),
         "OP": _ratio(correct, claimed),
         "OR": _ratio(correct, true),
-        "OF1": _ratio(2 * correct, claimed + true),
+        "OF1": f1(correct, claimed, true),
     }
 
 
@@ -303,9 +303,14 @@ def by_label(labels: ArrayLike, scores: ArrayLike, predicted: np.ndarray) -> dic
     correct, claimed = (labels & predicted).sum(axis=-2), predicted.sum(axis=-2)
     return {
         "AP": average_precision(labels, scores),
-        "F1": _ratio(2 * correct, claimed + labels.sum(axis=0)),
+        "F1": f1(correct, claimed, labels.sum(axis=0)),
         "accuracy": (labels == predicted).mean(axis=-2),
     }
+
+
+def f1(correct: np.ndarray, claimed: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """F1 from counts as `rates` takes them; 0 where a label is neither there nor said to be."""
+    return _ratio(2 * correct, claimed + true)
 
 
 def _ratio(part, whole):

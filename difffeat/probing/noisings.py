@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from difffeat.features import extract
-from difffeat.features.points import Point
+from difffeat.features.points import Point, points_of
 from difffeat.probing import probe, scoring, stats
 from difffeat.probing.stats import Measured
 
@@ -41,11 +41,6 @@ def fewer(splits: Mapping[str, Split], samples: Sequence[int]) -> dict[str, Spli
         part: splits[part].select(splits[part].ids[: count or None])
         for part, count in zip(PARTS, samples, strict=True)
     }
-
-
-def points_of(blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
-    """All points of some blocks and timesteps, in the order of a recipe's grid."""
-    return [Point(timestep, block) for timestep in sorted(timesteps) for block in sorted(blocks)]
 
 
 def drawn(grid: Grid, points: Sequence[Point], splits: Mapping[str, Split]) -> list[dict]:

@@ -6,6 +6,7 @@ A point is (timestep, block); a pair is (image point, text point). R draws, N sa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from difffeat.base.remember import remembered
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
+from difffeat.features.parts import decided
 from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, scoring, stats
 from difffeat.probing.grid import RESAMPLING, Grid
@@ -168,22 +170,17 @@ class Pairs:
     def measure(self, pairs: Sequence[tuple]) -> Sequence[tuple]:
         """Train and measure the pairs that have not been, together; returns `pairs`."""
         new = list(dict.fromkeys(_points(pair) for pair in pairs if _points(pair) not in self.measured))
-        if new:
-            found = remembered(self.kept, self._what(new), CODE, lambda: self._trained(new))
-            for place, pair in enumerate(new):
+        for alike in _by_width(new):
+            found = remembered(self.kept, self._what(alike), CODE, partial(self._trained, alike))
+            for place, pair in enumerate(alike):
                 self.measured[pair] = _over_seeds({name: values[place] for name, values in found.items()})
         return pairs
 
     def _what(self, pairs):
         """All that decides the numbers of some pairs."""
-        return {
+        return decided([*self.images, *self.texts], self.splits) | {
             "pairs": pairs,
-            "features": [
-                {part: dict(taken.provenance) for part, taken in parts.items()}
-                for parts in (*self.images, *self.texts)
-            ],
             "modalities": [len(self.images), len(self.texts)],
-            "samples": {part: split.digest for part, split in self.splits.items()},
             "judged": [self.head, self.resamples, self.train, self.protocol],
         }
 
@@ -241,8 +238,16 @@ def _over_seeds(held):
     )
 
 
+def _by_width(pairs):
+    """Lists of the pairs that can be trained together: a place inside a block is as wide as its tokens."""
+    alike = {}
+    for pair in pairs:
+        alike.setdefault(tuple(point.place for point in pair), []).append(pair)
+    return alike.values()
+
+
 def _points(pair):
-    """A pair of points, from whatever pairs (timestep, block) are given."""
+    """A pair of points, from whatever (timestep, block) or (timestep, block, place) are given."""
     return tuple(map(Point.of, pair))
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from difffeat.base.remember import remembered
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
+from difffeat.features.parts import decided
 from difffeat.features.points import Point
 from difffeat.probing import fusion, grid, metrics, stats
 
@@ -80,12 +81,8 @@ def train(
     """
     splits = {part: split.select(image[part].ids) for part, split in splits.items()}
     pair = tuple(map(Point.of, pair))
-    what = {
+    what = decided([image, text], splits) | {
         "pair": pair,
-        "features": [
-            {part: dict(found.provenance) for part, found in side.items()} for side in (image, text)
-        ],
-        "samples": {part: split.digest for part, split in splits.items()},
         "how": [head, list(seeds), d_align, protocol],
     }
     features = {

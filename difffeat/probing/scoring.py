@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from difffeat.probing import metrics, resampled, stats
 
 
@@ -33,7 +35,8 @@ class Scoring:
     other_draws: Callable
 
 
-def _likely(scores):
+def likely(scores: np.ndarray) -> np.ndarray:
+    """Which labels are said to be there: those with a probability of 0.5 or more."""
     return scores >= 0.5
 
 
@@ -42,12 +45,12 @@ def _likeliest(scores):
 
 
 def _decided(labels, scores):
-    found = metrics.decided(metrics.check_labels(labels), _likely(scores))
+    found = metrics.decided(metrics.check_labels(labels), likely(scores))
     return {name: found[name] for name in metrics.DECIDED}
 
 
 def _decided_draws(labels, scores, **how):
-    return resampled.decided_draws(metrics.check_labels(labels), _likely(scores), **how)
+    return resampled.decided_draws(metrics.check_labels(labels), likely(scores), **how)
 
 
 def _accuracy(k):
@@ -66,7 +69,7 @@ def _accuracy(k):
 
 SCORINGS = {
     "mAP": Scoring(
-        "mAP", "bce", metrics.mean_average_precision, stats.map_draws, _likely, _decided, _decided_draws
+        "mAP", "bce", metrics.mean_average_precision, stats.map_draws, likely, _decided, _decided_draws
     ),
     "top-1": _accuracy(1),
     "top-5": _accuracy(5),

@@ -1,12 +1,12 @@
 """Which pair of features to fuse: the paper's Algorithm 1, the full grid it stands for, and what it misses.
 
-A point is (timestep, block), as in the paper's tables; a pair is (image point, text point). An evaluation
-function takes a list of points (or pairs) and returns as many values, higher is better, so that one call can
-train all of them together.
+A point is (timestep, block), as in the paper's tables, or (timestep, block, place) inside a block. A pair is
+(image point, text point). An evaluation function takes a list of points (or pairs) and returns as many
+values, higher is better, so that one call can train all of them together.
 
 Equal values are resolved by the order of the grid: the first of (timestep, block) in rising order wins, which
 is the least noise, then the fewest blocks; between pairs the image point decides first. So a search gives the
-same answer whatever the order of its inputs.
+same answer whatever the order of its inputs. Places have no order: among them the first of those given wins.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from difffeat.features.points import Point
+from difffeat.features.points import OUT, Point, points_of
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class SearchResult:
     best_pair : (image Point, text Point)
     value : float, the value of best_pair
     evaluations : dict, how many points or pairs were evaluated, by "image", "text" and "fusion"
+    evaluated : tuple of the points and pairs, in that order
     history : DataFrame, one row per evaluation in order: stage, image_timestep, image_block, text_timestep,
-        text_block (missing where a modality is not in play), value, best (the highest of the stage so far)
+        text_block (missing where a modality is not in play), value, best (the highest of the stage so far);
+        image_place and text_place too where points inside blocks are among them
     """
 
     best_image: Point | None
@@ -40,6 +42,7 @@ class SearchResult:
     value: float
     evaluations: dict
     history: pd.DataFrame
+    evaluated: tuple
 
     @property
     def total(self) -> int:
@@ -47,27 +50,18 @@ class SearchResult:
         return sum(self.evaluations.values())
 
 
-def points_of(blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
-    """All points of a grid in rising order, timestep first.
-
-    Raises
-    ------
-    ValueError
-        If there is no block or no timestep, or one is given twice.
-    """
-    for what, values in (("blocks", blocks), ("timesteps", timesteps)):
-        if not len(values) or len(set(values)) != len(values):
-            raise ValueError(f"{what} must be one or more values, each once; got {list(values)}")
-    return [Point(*point) for point in product(sorted(timesteps), sorted(blocks))]
-
-
-def neighbours(point: tuple[int, int], blocks: Sequence[int], timesteps: Sequence[int]) -> list[Point]:
+def neighbours(
+    point: tuple, blocks: Sequence[int], timesteps: Sequence[int], places: Sequence[str] = (OUT,)
+) -> list[Point]:
     """A point and those one step away on the sampled grid, in timestep or in block, in rising order.
+
+    Places are not in a row, so no step leads from one to another: neighbours are at the point's own.
 
     Parameters
     ----------
-    point : (timestep, block), one of the grid
+    point : (timestep, block) or (timestep, block, place), one of the grid
     blocks, timesteps : the values sampled, in any order
+    places : where in the blocks
 
     Returns
     -------
@@ -84,16 +78,15 @@ def neighbours(point: tuple[int, int], blocks: Sequence[int], timesteps: Sequenc
     Diff-Feat, Algorithm 1, step 2: "+-1 offset". The candidates printed in Tables 5 and 6 show what it means.
     Around (50, 12) and (0, 24) they are exactly the points given here, no diagonals.
     """
-    points = points_of(blocks, timesteps)
-    if tuple(point) not in points:
-        raise ValueError(
-            f"point {tuple(point)} is not on the grid of timesteps {timesteps} x blocks {blocks}"
-        )
+    point = Point.of(point)
+    if point not in points_of(blocks, timesteps, places):
+        at = "" if tuple(places) == (OUT,) else f" x places {list(places)}"
+        raise ValueError(f"point {point} is not on the grid of timesteps {timesteps} x blocks {blocks}{at}")
     timesteps, blocks = sorted(timesteps), sorted(blocks)
-    row, column = timesteps.index(point[0]), blocks.index(point[1])
+    row, column = timesteps.index(point.timestep), blocks.index(point.block)
     return [
         candidate
-        for candidate in points
+        for candidate in points_of(blocks, timesteps, [point.place])
         if abs(timesteps.index(candidate.timestep) - row) + abs(blocks.index(candidate.block) - column) <= 1
     ]
 
@@ -103,8 +96,8 @@ def lookup(measured: Any) -> Callable:
 
     Parameters
     ----------
-    measured : a grid, an object with timesteps (T), blocks (B) and mean (T, B); or a mapping of points or
-        pairs to values
+    measured : a grid, an object with timesteps (T), blocks (B) and values (T, B), and places where it has
+        more than outputs; or a mapping of points or pairs to values
 
     Returns
     -------
@@ -117,9 +110,14 @@ def lookup(measured: Any) -> Callable:
     [0.3]
     """
     if hasattr(measured, "timesteps"):
-        points = product(measured.timesteps, measured.blocks)
+        points = map(Point.of, product(measured.timesteps, measured.blocks, _places(measured)))
         measured = dict(zip(points, np.ravel(measured.values).tolist(), strict=True))
     return lambda points: [measured[point] for point in points]
+
+
+def _places(grid):
+    """The places of a grid; a printed one has outputs."""
+    return getattr(grid, "places", (OUT,))
 
 
 def local_search(
@@ -130,6 +128,8 @@ def local_search(
     timesteps_i: Sequence[int],
     blocks_t: Sequence[int],
     timesteps_t: Sequence[int],
+    places_i: Sequence[str] = (OUT,),
+    places_t: Sequence[str] = (OUT,),
 ) -> SearchResult:
     """Algorithm 1: the best point of each modality, then the best pair among their neighbours.
 
@@ -139,6 +139,7 @@ def local_search(
     evaluate_fusion : callable, list of (image Point, text Point) -> as many values
     blocks_i, timesteps_i : the image grid
     blocks_t, timesteps_t : the text grid
+    places_i, places_t : where in the blocks of either
 
     Returns
     -------
@@ -154,13 +155,14 @@ def local_search(
     ------
     Diff-Feat, Algorithm 1.
     """
-    log = _Log()
-    points_i, points_t = points_of(blocks_i, timesteps_i), points_of(blocks_t, timesteps_t)
-    best_image, _ = log.best("image", points_i, evaluate_image)
-    best_text, _ = log.best("text", points_t, evaluate_text)
-    around = neighbours(best_image, blocks_i, timesteps_i), neighbours(best_text, blocks_t, timesteps_t)
+    log, of_images, of_texts = _Log(), (blocks_i, timesteps_i, places_i), (blocks_t, timesteps_t, places_t)
+    best_image, _ = log.best("image", points_of(*of_images), evaluate_image)
+    best_text, _ = log.best("text", points_of(*of_texts), evaluate_text)
+    around = neighbours(best_image, *of_images), neighbours(best_text, *of_texts)
     best_pair, value = log.best("fusion", list(product(*around)), evaluate_fusion)
-    return SearchResult(best_image, best_text, best_pair, value, log.evaluations, log.history())
+    return SearchResult(
+        best_image, best_text, best_pair, value, log.evaluations, log.history(), tuple(log.evaluated)
+    )
 
 
 def on_grids(image: Any, text: Any, evaluate_fusion: Callable) -> SearchResult:
@@ -183,7 +185,7 @@ def on_grids(image: Any, text: Any, evaluate_fusion: Callable) -> SearchResult:
     >>> [tuple(point) for point in found.best_pair], found.total
     ([(30, 12), (0, 20)], 65)
     """
-    sides = image.blocks, image.timesteps, text.blocks, text.timesteps
+    sides = image.blocks, image.timesteps, text.blocks, text.timesteps, _places(image), _places(text)
     return local_search(lookup(image), lookup(text), evaluate_fusion, *sides)
 
 
@@ -193,6 +195,8 @@ def full_search(
     timesteps_i: Sequence[int],
     blocks_t: Sequence[int],
     timesteps_t: Sequence[int],
+    places_i: Sequence[str] = (OUT,),
+    places_t: Sequence[str] = (OUT,),
 ) -> SearchResult:
     """Every pair of the two grids, which is what `local_search` saves.
 
@@ -205,9 +209,10 @@ def full_search(
     SearchResult
     """
     log = _Log()
-    pairs = list(product(points_of(blocks_i, timesteps_i), points_of(blocks_t, timesteps_t)))
+    images, texts = points_of(blocks_i, timesteps_i, places_i), points_of(blocks_t, timesteps_t, places_t)
+    pairs = list(product(images, texts))
     best_pair, value = log.best("fusion", pairs, evaluate_fusion)
-    return SearchResult(None, None, best_pair, value, log.evaluations, log.history())
+    return SearchResult(None, None, best_pair, value, log.evaluations, log.history(), tuple(log.evaluated))
 
 
 def regret(found: SearchResult, full: SearchResult) -> float:
@@ -228,20 +233,17 @@ def regret(found: SearchResult, full: SearchResult) -> float:
     ValueError
         If the full grid does not hold the pair.
     """
-    values = full.history.set_index(
-        [f"{m}_{w}" for m in ("image", "text") for w in ("timestep", "block")]
-    ).value
-    place = (*found.best_pair[0], *found.best_pair[1])
-    if place not in values.index:
+    values = dict(zip(full.evaluated, full.history["value"], strict=True))
+    if found.best_pair not in values:
         raise ValueError(f"the full grid does not hold the pair that was found, {found.best_pair}")
-    return float(full.value - values[place])
+    return float(full.value - values[found.best_pair])
 
 
 class _Log:
     """Evaluates, counts what is evaluated, and keeps it in order."""
 
     def __init__(self):
-        self.evaluations = {}
+        self.evaluations, self.evaluated = {}, []
         self._rows = []
 
     def best(self, stage, points, evaluate):
@@ -253,6 +255,7 @@ class _Log:
             worst = points[int(np.isfinite(values).argmin())]
             raise ValueError(f"{stage}: the value at {tuple(worst)} is not finite; check that evaluation")
         self.evaluations[stage] = len(points)
+        self.evaluated += points
         for point, value, best in zip(points, values, np.maximum.accumulate(values), strict=True):
             self._rows.append({"stage": stage, **_columns(stage, point), "value": value, "best": best})
         return points[int(values.argmax())], float(values.max())
@@ -260,6 +263,9 @@ class _Log:
     def history(self):
         columns = ["stage", "image_timestep", "image_block", "text_timestep", "text_block", "value", "best"]
         whole = dict.fromkeys(columns[1:5], "Int64")  # missing where a modality is not in play
+        places = ["image_place", "text_place"]
+        if any(row.get(place, OUT) != OUT for row in self._rows for place in places):
+            columns[5:5] = places
         return pd.DataFrame(self._rows, columns=columns).astype(whole)
 
 
@@ -267,5 +273,5 @@ def _columns(stage, point):
     by_modality = dict(zip(("image", "text"), point, strict=True)) if stage == "fusion" else {stage: point}
     found = {}
     for modality, at in by_modality.items():
-        found |= {f"{modality}_timestep": at.timestep, f"{modality}_block": at.block}
+        found |= {f"{modality}_{what}": getattr(at, what) for what in ("timestep", "block", "place")}
     return found

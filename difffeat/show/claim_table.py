@@ -1,7 +1,8 @@
 """Every claim in one table: what the paper says, and what each profile with results says to it.
 
-The table stands whole in the page. `book/static/claims.js` puts filters above it and makes the heads of its
-columns sort; without it nothing is hidden. The same rows are there to download, as CSV and as JSON.
+The table stands whole in the page. A script makes the heads of its columns sort, and in the book
+`book/static/claims.js` puts filters above it; without them nothing is hidden. The same rows are there to
+download, as CSV and as JSON.
 """
 
 import json
@@ -114,7 +115,7 @@ class ClaimTable:
             '<p class="cue" hidden>The table goes on to the right: scroll it sideways →</p>'
             '<div class="scroll" role="region" tabindex="0" aria-label="All claims, a wide table">'
             '<table class="difffeat table"><caption>Every claim, and what each data set says to it</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>"
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{table.SORT}</div>"
         )
 
     def _head(self, name):

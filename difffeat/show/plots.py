@@ -67,12 +67,19 @@ def heatmap(grid: Any, *, metric: str | None = None, unit: str = "percent") -> F
     -------
     Figure
 
+    Raises
+    ------
+    ValueError
+        If the grid is of several places.
+
     Source
     ------
     Diff-Feat, Figures 1, 2, 9 and 10.
     """
     metric = metric or _metric(grid)
     values, timesteps, blocks = np.asarray(grid.values, dtype=float), list(grid.timesteps), list(grid.blocks)
+    if values.shape != (len(timesteps), len(blocks)):
+        raise ValueError(f"a map shows one place, not {', '.join(grid.places)}: draw `grid.at_place`")
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
     low = np.unravel_index(np.nanargmin(values), values.shape)
     best = f"{show(values[row, column].item(), unit)} at t = {timesteps[row]}, block {blocks[column]}"

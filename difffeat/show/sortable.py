@@ -18,24 +18,9 @@ from difffeat.features.points import Point
 from difffeat.probing.metrics import DECIDED
 from difffeat.probing.pairs import Pairs
 from difffeat.probing.scoring import name_of
-from difffeat.show.table import Table
+from difffeat.show.table import SORT, Table
 
 NAMES = {"CF1_macro": "CF1 (macro)", "CF1_harmonic": "CF1 (harmonic)"}
-# Numbers by what they start with, text by the alphabet, a cell without a number last either way.
-SORT = """<script>(function(me){
-if(!me)return;var box=me.parentNode,body=box.querySelector("tbody");
-var num=function(s){return /^[+-]?[0-9.]/.test(s)?parseFloat(s.replace(/,/g,"")):NaN};
-box.querySelectorAll("th").forEach(function(th,i){var b=document.createElement("button"),up=false;
-b.type="button";b.textContent=th.textContent;b.title="sort";
-b.style.cssText="all:unset;cursor:pointer;text-decoration:underline dotted";
-th.textContent="";th.appendChild(b);b.onclick=function(){up=!up;
-box.querySelectorAll("th").forEach(function(o){o.removeAttribute("aria-sort")});
-th.setAttribute("aria-sort",up?"ascending":"descending");
-Array.from(body.rows).sort(function(p,q){var a=p.cells[i].textContent,c=q.cells[i].textContent;
-var x=num(a),y=num(c);
-if(isNaN(x)&&isNaN(y))return up?a.localeCompare(c):c.localeCompare(a);
-if(isNaN(x)||isNaN(y))return isNaN(x)-isNaN(y);return up?x-y:y-x;
-}).forEach(function(r){body.appendChild(r)})}})})(document.currentScript)</script>"""
 
 
 class Sortable(Table):

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 import pandas as pd
+
+# Makes the heads of the table beside it sort; part of what is shown, so that notebooks have it too.
+SORT = f"<script>{Path(__file__).with_name('sort.js').read_text(encoding='utf-8')}</script>"
 
 # Mark as well as colour; backgrounds are opaque, so that the text reads on light and dark pages alike.
 MARKS = {

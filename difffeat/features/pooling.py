@@ -1,0 +1,61 @@
+"""Pooling: the tokens of a sample made into one vector, or left as they are.
+
+n samples, T tokens, D width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+POOLINGS = ("mean", "real", "unpadded", "quadrants", "none")
+MASKED = ("real", "unpadded")  # over the tokens that are not padding, which only text has
+OF_SQUARES = ("quadrants",)  # of tokens that tile a picture
+
+
+def check_modality(pooling: str, modality: str) -> None:
+    """A clear error unless tokens of this modality can be pooled so."""
+    if pooling in MASKED and modality != "text":
+        raise ValueError(f"pooling {pooling!r} leaves out padding, which only text has; use 'mean'")
+    if pooling in OF_SQUARES and modality != "image":
+        raise ValueError(f"pooling {pooling!r} cuts a square of tokens, which only images have; use 'mean'")
+
+
+def pooled(tokens: torch.Tensor, pooling: str, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Tokens (n, T, D) as features, float32.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (n, T, D)
+    pooling : one of `POOLINGS`
+    mask : bool Tensor (n, T) of the tokens that are not padding; for "real" and "unpadded"
+
+    Returns
+    -------
+    Tensor of shape (n, D); of "quadrants" (n, 4 D), of "none" (n, T, D)
+
+    Raises
+    ------
+    ValueError
+        If "quadrants" is asked of tokens that do not make a square of even side.
+    """
+    tokens = tokens.float()
+    if pooling == "none":
+        return tokens
+    if pooling == "quadrants":
+        return _quadrants(tokens)
+    if pooling not in MASKED:
+        return tokens.mean(dim=1)
+    weight = mask.to(tokens)[:, :, None]  # (n, T, 1)
+    return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+def _quadrants(tokens):
+    """The means of upper left, upper right, lower left, lower right, one after the other, (n, 4 D)."""
+    count = tokens.shape[1]
+    side = math.isqrt(count)
+    if side**2 != count or side % 2:
+        raise ValueError(f"pooling 'quadrants' takes a square of tokens with an even side, found {count}")
+    squares = tokens.unflatten(1, (2, side // 2, 2, side // 2))  # (n, 2, side / 2, 2, side / 2, D)
+    return squares.mean(dim=(2, 4)).flatten(1)
