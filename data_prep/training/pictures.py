@@ -1,6 +1,6 @@
 """Pictures to train an image backbone on: scenes drawn for it, or the train part of a profile's data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -65,7 +65,7 @@ def of_profile(name: str, count: int, side: int, framing: str) -> Pictures:
     return Pictures(len(train), draw, partial(_squares, parts["val"], side, framing, 0), f"{name}-{digest}")
 
 
-def in_chunks(pictures: Pictures, size: int):
+def in_chunks(pictures: Pictures, size: int) -> Iterator[np.ndarray]:
     """Yield uint8 pixels of the training pictures, `size` at a time, made by all processors."""
     starts = range(0, pictures.count, size)
     counts = [min(size, pictures.count - start) for start in starts]
