@@ -17,6 +17,7 @@ import pandas as pd
 import data_prep
 from data_prep import captions, masking
 from difffeat import backbones, profiles
+from difffeat.backbones import shipped
 from difffeat.evidence import claims, results
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.results import Page, Result
@@ -110,6 +111,11 @@ class Study:
                 raise ValueError(f"{self.p.notebook}: {key} is {name!r}, which reads {model.modality}s")
             self._loaded[modality] = trained, model
         return self._loaded[modality][1]
+
+    def training_log(self, modality: str) -> pd.DataFrame:
+        """What was measured while the page's backbone of a modality was trained, a row per checkpoint."""
+        name = getattr(self.p, f"{modality}_backbone")
+        return shipped.training_log(name, self.p.models[name].get("folder"))
 
     @property
     def length(self) -> dict[str, int]:

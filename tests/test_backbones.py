@@ -424,7 +424,9 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 
 
 def test_missing_weights_name_the_command_that_makes_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match="python -m data_prep.training.plaid --model plaid-scenes --out"):
+    with pytest.raises(
+        FileNotFoundError, match="python -m data_prep.training.plaid --model plaid-scenes --out"
+    ):
         backbones.load("plaid-scenes", folder=tmp_path)
 
 

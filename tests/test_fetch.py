@@ -953,3 +953,11 @@ def test_a_killed_unpacking_is_begun_again(listed, server, tmp_path):
     run("data", folder=tmp_path / "downloads")
     assert (tmp_path / "downloads/data/a.txt").read_bytes() == b"a"
     assert not left.exists()
+
+
+def test_what_no_program_may_get_says_what_to_do(tmp_path):
+    source = sources.known()[0]["fashion"]
+    with pytest.raises(ValueError, match=r"kaggle\.com/.*asks for an account; unpack .*: .*fashion"):
+        fetch(source, tmp_path)
+    (tmp_path / "fashion").mkdir()
+    assert fetch(source, tmp_path) == tmp_path / "fashion"

@@ -5,6 +5,7 @@ readers, loaders, notebooks and profiles are the real ones.
 """
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -23,8 +24,11 @@ import yaml
 from PIL import Image
 
 import data_prep
-from data_prep.readers import vg500
+from data_prep.readers import cifar10, vg500
+from data_prep.readers.coco_lists import CAPTIONS
+from data_prep.training.shared import write_weights
 from difffeat import extractions, pages, profiles
+from difffeat.backbones import shipped
 from difffeat.evidence import results
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
@@ -34,10 +38,15 @@ from difffeat.profiles import ROOT
 RANDOM = np.random.default_rng(0)
 SIZES = {"train": 60, "test": 30}
 PAGES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+RECORDED = [path.stem for path in sorted((ROOT / "notebooks" / "recorded").glob("*.ipynb"))]
+# Recorded pages that sum up those of profiles, and these profiles: they run after the pages of the first.
+SUMS = {
+    page: profiles.declared(page)["profiles"] for page in RECORDED if "profiles" in profiles.declared(page)
+}
 PROCESSES = 2
 # Values that make a page small, where it declares the name and gives it a value.
 FEW = dict(steps=20, epochs=3, pair_steps=20, lengths=[10, 20], trained_on=[20], decays=[0.01], resamples=20)
-FEW |= dict(widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
+FEW |= dict(sampled=2, widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
 FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
 FEW |= dict(apart_samples=5, kinds_samples=[30, 20], image_kinds_samples=[30, 20], kinds_timesteps=[10])
 FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
@@ -191,9 +200,50 @@ def ag_news(folder, _):
     return {"check_counts": False, "validation": 20}
 
 
+def cifar10_files(folder, _):
+    root = folder / "cifar-10-batches-bin"
+    root.mkdir()
+    for part, files in cifar10.FILES.items():
+        for name in files:
+            records = [bytes([n % 10]) + RANDOM.bytes(3072) for n in range(SIZES[part] // len(files))]
+            (root / name).write_bytes(b"".join(records))
+    (root / "batches.meta.txt").write_text("".join(f"{name}\n" for name in cifar10.NAMES))
+    return {"check_counts": False, "validation": 20}
+
+
+def fashion(folder, _):
+    """Enough products that a tenth of them make a test part."""
+    header = (
+        "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName"
+    )
+    lines = [header]
+    for number in range(4 * SIZES["train"]):
+        picture(folder / "images" / f"{number}.jpg")
+        kind, colour, usage = ("cat", "dog")[number % 2], ("cow", "red")[number // 2 % 2], "Casual"
+        lines.append(f"{number},Men,A,B,{kind},{colour},Fall,2011,{usage},{kind} {sentences(1)[0]}")
+    (folder / "styles.csv").write_text("\n".join(lines) + "\n")
+    return {"validation": 40}
+
+
+def coco_lists(folder, _):
+    """The lists of COCO's labels and captions; the first label is named in the caption."""
+    names = ["cat", "dog", "cow"]
+    (folder / "categories.txt").write_text("".join(f"{name}\n" for name in names))
+    labels, captions = [], []
+    for number in range(sum(SIZES.values())):
+        held = sorted(RANDOM.choice(3, size=RANDOM.integers(1, 3), replace=False).tolist())
+        labels.append(f"{number}\t{' '.join(map(str, held))}\n")
+        captions.append(f"{number}\ta {names[held[0]]} {sentences(1, tiny.WORDS[3:])[0]}\n")
+    for name, rows in (("val2014_labels", labels), ("train2014_labels", labels)):
+        (folder / f"{name}.tsv.gz").write_bytes(gzip.compress("".join(rows).encode()))
+    (folder / CAPTIONS).write_bytes(gzip.compress("".join(captions).encode()))
+    return {"validation": 20, "test": SIZES["test"]}
+
+
 WRITERS = {
     "coco": coco, "table": table, "vg500": vg500_files, "voc": voc, "cifar100": cifar100,
-    "tiny_imagenet": tiny_imagenet, "ag_news": ag_news,
+    "tiny_imagenet": tiny_imagenet, "ag_news": ag_news, "cifar10": cifar10_files, "fashion": fashion,
+    "coco_captions": coco_lists,
 }  # fmt: skip
 
 
@@ -208,7 +258,20 @@ def models(folder):
     return {
         "dit-xl-2-256": dict(folder=str(folders["dit-xl-2-256"]), heads=2, compiled=False, **here),
         "plaid-1b": dict(folder=str(folders["plaid-1b"]), length=8, **here),
+        **{name: dict(folder=str(trained_here(name, folder / name))) for name in shipped.OF_REAL_DATA},
     }
+
+
+def trained_here(name, folder):
+    """A small model as the training commands of this project leave one."""
+    model = tiny.plaid(length=8) if name.startswith("plaid") else tiny.dit()
+    write_weights(folder, model.state_dict(), config=model.config, card={"model": name})
+    if name.startswith("plaid"):
+        (folder / "tokenizer.json").write_text(model.tokenizer.to_str())
+    else:
+        model.encoder.save(folder / "latents.safetensors")
+    (folder / "log.csv").write_text("step,samples,loss,validation_loss\n1,8,2,3\n2,16,1,2\n")
+    return folder
 
 
 def small(profile, page):
@@ -253,7 +316,11 @@ def prepare(name, folder, small_models):
     path.write_text(yaml.safe_dump(content))
     profile = profiles.load(path)
     ran = pages.runs(profile, PAGES, data_prep.gives(profile.data))
+    ran += [page for page, summed in SUMS.items() if summed[0] == name]
     notebooks = {page: values for page in ran if (values := small(profile, page))}
+    if settings["reader"] in WRITERS:  # all that there is of them
+        every = {page: {"samples": [0, 0, 0]} for page in ran if "samples" in profiles.planned(profile, page)}
+        notebooks = {page: notebooks.get(page, {}) | every.get(page, {}) for page in ran}
     path.write_text(yaml.safe_dump(content | {"notebooks": notebooks}))
     return path, ran
 
@@ -268,9 +335,7 @@ def ran(tmp_path_factory):
             continue
         path, pages = prepare(name, folder, small_models)
         executed = folder / "executed" / path.stem
-        jobs = [
-            [str(ROOT / "notebooks" / f"{p}.ipynb"), str(path), str(executed / f"{p}.ipynb")] for p in pages
-        ]
+        jobs = [[str(source(page)), str(path), str(executed / f"{page}.ipynb")] for page in pages]
         min(queues, key=len).extend(jobs)
         found[name] = SimpleNamespace(pages=pages, executed=executed, stored=folder / "results" / path.stem)
         found[name].cache = folder / "cache" / path.stem
@@ -283,6 +348,11 @@ def ran(tmp_path_factory):
         run.results = results.read_all(run.stored)
         run.failed = [path.read_text() for path in sorted(run.executed.glob("*.txt"))]
     return found
+
+
+def source(page):
+    """The notebook of a page, recorded or not."""
+    return ROOT / "notebooks" / ("recorded" if page in SUMS else "") / f"{page}.ipynb"
 
 
 def run_all(queues, folder):
@@ -309,6 +379,7 @@ def test_every_page_of_a_profile_runs(name, ran):
     run = ran[name]
     assert not run.failed, "\n\n".join(run.failed)
     assert run.results.keys() == set(run.pages)
+    assert set(run.pages) & SUMS.keys() == {page for page, summed in SUMS.items() if summed[0] == name}
     assert all(page.run["seconds"] > 0 and page.run["peak_gb"] > 0.1 for page in run.results.values())
     for page in run.pages:
         assert not lacking(page, run.executed)

@@ -41,12 +41,15 @@ def fetch(source: Source, folder: Path | str, *, say: Callable[[str], object] = 
     OSError
         If there is no room, or a file cannot be got (see `download`); the same call goes on from there.
     ValueError
-        If a file is not the one it should be (see `verify`), or an archive is refused (see `unpack`).
+        If a file is not the one it should be (see `verify`), an archive is refused (see `unpack`), or the
+        source has to be got by hand.
     """
     folder = Path(folder)
     ready, files = folder / source.name, folder / "files" / source.name
     if ready.is_dir():
         return ready
+    if source.by_hand:
+        raise ValueError(f"{source.name} is at {source.page}. {source.by_hand}: {ready}")
     _require_room(source, files)
     record, found = folder / "fetched.json", {}
     if why := mend(record):

@@ -34,13 +34,17 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Files that belong together; unpacked, they make one folder."""
+    """Files that belong together; unpacked, they make one folder.
+
+    `by_hand` says what a person has to do where no program may get them.
+    """
 
     name: str
     what: str
     licence: str
     page: str
     files: tuple[File, ...]
+    by_hand: str = ""
 
     @property
     def size(self) -> int | None:

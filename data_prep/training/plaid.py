@@ -65,7 +65,7 @@ MODELS = {
     ),
     "plaid-captions": Model(
         "captions",
-        dict(samples=200_000, decay=90_000, texts=0, vocabulary=4096, length=48, width=192, heads=6)
+        dict(samples=104_000, decay=52_000, texts=0, vocabulary=4096, length=48, width=192, heads=6)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
     "plaid-fashion": Model(

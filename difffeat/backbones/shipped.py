@@ -48,9 +48,15 @@ def weights_folder(name: str) -> Path:
     return (WEIGHTS if name in SHIPPED else downloads()) / name
 
 
-def training_log(name: str) -> pd.DataFrame:
-    """What was measured while a model was trained, a DataFrame with a row per checkpoint."""
-    return pd.read_csv(weights_folder(name) / "log.csv")
+def training_log(name: str, folder: Path | str | None = None) -> pd.DataFrame:
+    """What was measured while a model was trained, a DataFrame with a row per checkpoint.
+
+    Parameters
+    ----------
+    name : str
+    folder : path of its files; by default `weights_folder`
+    """
+    return pd.read_csv(Path(folder or weights_folder(name)) / "log.csv")
 
 
 def shape(name: str) -> dict:

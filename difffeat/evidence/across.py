@@ -1,8 +1,9 @@
 """What the claims come to on several data sets: which hold everywhere, which somewhere, which nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from difffeat.base.files import ROOT
 from difffeat.evidence.claims import find
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim
 from difffeat.evidence.results import OTHER_DATA, Result, read_all
@@ -31,15 +32,27 @@ def general() -> list[Claim]:
     return [known[name] for name in GENERAL]
 
 
-def found(root: Path | str, profiles: Sequence[str]) -> dict[str, dict[str, Result]]:
+def folders(own: Path | str, stored: Path | str | None = None) -> dict[str, Path]:
+    """{profile: folder of its results} of all that have some, the run's own first.
+
+    Parameters
+    ----------
+    own : results folder of the run's own profile, `p.results`
+    stored : folder of the results folders of other profiles, by default the project's
+    """
+    own, stored = Path(own), Path(stored or ROOT / "results")
+    others = [folder for folder in sorted(stored.iterdir()) if folder.is_dir() and folder.name != own.name]
+    return {own.name: own} | {folder.name: folder for folder in others if any(folder.glob("*.json"))}
+
+
+def found(held: Mapping[str, Path]) -> dict[str, dict[str, Result]]:
     """{id of a general claim: {profile: its Result}}, without those that a profile has not measured.
 
     Parameters
     ----------
-    root : folder of the results folders of profiles
-    profiles : names of profiles
+    held : dict of profile to the folder of its results
     """
-    pages = {name: read_all(Path(root) / name) for name in profiles}
+    pages = {name: read_all(folder) for name, folder in held.items()}
     told = {}
     for claim in general():
         results = {name: find(held, claim)[1] for name, held in pages.items()}
@@ -67,7 +80,7 @@ def words(told: dict[str, dict[str, Result]]) -> str:
             holding = statuses.count(HOLDS)
             where = "everywhere" if holding == len(statuses) else "somewhere" if holding else "nowhere"
             groups[where].append(f"{_short(claim)} ({holding} of {len(statuses)} data sets)")
-    said = [f"**{where.capitalize()}**: {'; '.join(names)}." for where, names in groups.items() if names]
+    said = [f"**Reproduced {where}**: {'; '.join(names)}." for where, names in groups.items() if names]
     return " ".join(said) or "No claim has been measured on more than one data set."
 
 

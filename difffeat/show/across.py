@@ -22,18 +22,22 @@ READERS = {
 }
 
 
-def statuses(root: Path | str, profiles: Mapping[str, str]) -> Table:
-    """What each general claim comes to on each data set, as a table.
+def statuses(held: Mapping[str, Path], names: Mapping[str, str] | None = None) -> Table:
+    """What each general claim comes to on each data set that can be asked, as a table.
 
     Parameters
     ----------
-    root : folder of the results folders of profiles
-    profiles : dict of profile to the name of its data, as the head of its column
+    held : dict of profile to the folder of its results
+    names : dict of profile to what its column is called, optional; by default all that have measured one, by
+        their own names
     """
-    told = across.found(root, list(profiles))
+    told = across.found(held)
+    measured = [name for name in held if any(name in results for results in told.values())]
+    names = names or {name: name for name in measured}
+    names = {name: data for name, data in names.items() if name in held}
     return tables.rows(
         {"claim": claim.said(), "paper": claim.source}
-        | {data: _status(told[claim.id].get(name)) for name, data in profiles.items()}
+        | {data: _status(told[claim.id].get(name)) for name, data in names.items()}
         for claim in across.general()
     )
 
@@ -42,21 +46,24 @@ def _status(result: Result | None):
     return MISSING if result is None else result.status
 
 
-def readers(root: Path | str, profiles: Mapping[str, str]) -> Table:
+def readers(held: Mapping[str, Path], names: Mapping[str, str]) -> Table:
     """What each reader of `READERS` reaches under each profile, with intervals.
 
     Parameters
     ----------
-    root, profiles : as for `statuses`
+    held : dict of profile to the folder of its results
+    names : dict of profile to what its column is called; one without results has none
     """
-    held = {
-        name: {result.id: result for page in read_all(Path(root) / name).values() for result in page.results}
-        for name in profiles
+    names = {name: data for name, data in names.items() if name in held}
+    pages = {name: read_all(held[name]).values() for name in names}
+    numbers = {
+        name: {result.id: result for page in found for result in page.results}
+        for name, found in pages.items()
     }
     rows = []
     for reader, key in READERS.items():
-        numbers = {data: held[name].get(key) for name, data in profiles.items()}
-        cells = {data: number.text if number else MISSING for data, number in numbers.items()}
+        found = {data: numbers[name].get(key) for name, data in names.items()}
+        cells = {data: number.text if number else MISSING for data, number in found.items()}
         if set(cells.values()) != {MISSING}:
             rows.append({"reader": reader} | cells)
     return tables.rows(rows)

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from difffeat.base.files import ROOT
 from difffeat.base.format import MISSING
+from difffeat.evidence import across
 from difffeat.evidence.claims import published
 from difffeat.evidence.papers.diff_feat.claims import CLAIMS
 from difffeat.evidence.results import Result, read_all
@@ -38,9 +38,7 @@ def claim_table(folder: Path | str, stored: Path | str | None = None) -> "ClaimT
     -------
     ClaimTable
     """
-    own, stored = Path(folder), stored or ROOT / "results"
-    others = [found for found in sorted(Path(stored).iterdir()) if found.is_dir() and found.name != own.name]
-    folders = {own.name: own} | {found.name: found for found in others if any(found.glob("*.json"))}
+    folders = across.folders(folder, stored)
     return ClaimTable({name: tables.claims(found) for name, found in folders.items()}, _data(folders))
 
 

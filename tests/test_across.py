@@ -1,0 +1,60 @@
+"""Several data sets side by side: which claims hold everywhere, somewhere, nowhere; readers of texts."""
+
+import json
+import shutil
+
+import pytest
+
+from difffeat.base.files import ROOT
+from difffeat.evidence import across
+from difffeat.show import across as shown
+
+STORED = ROOT / "results"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Results of two profiles: those of scenes, and the same with the text claims turned over."""
+    for name in ("scenes", "other"):
+        (tmp_path / name).mkdir()
+        for page in ("20_probe_image_grid", "21_probe_text_grid"):
+            shutil.copyfile(STORED / "scenes" / f"{page}.json", tmp_path / name / f"{page}.json")
+    path = tmp_path / "other" / "21_probe_text_grid.json"
+    content = json.loads(path.read_text())
+    for result in content["results"]:
+        if result["id"] == "text_rises_with_block":
+            result["status"] = "differs"
+        if result["id"] == "text_falls_with_timestep":
+            result["status"] = "not run (needs two timesteps)"
+    path.write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_a_claim_holds_everywhere_somewhere_or_nowhere(root):
+    held = across.folders(root / "scenes", root)
+    assert list(held) == ["scenes", "other"]
+    told = across.found(held)
+    assert list(told["text_falls_with_timestep"]) == ["scenes"], "what was not run is not counted"
+    assert told["text_rises_with_block"]["other"].status == "differs"
+    words = across.words(told)
+    everywhere, rest = words.split("**Reproduced somewhere**")
+    assert "random noise: at every block, mAP falls as the timestep grows (2 of 2 data sets)" in everywhere
+    assert "text: at every timestep, mAP rises with the block (1 of 2 data sets)" in rest
+    assert "text: at every block, mAP falls" not in words, "one data set is no comparison"
+    frame = shown.statuses(held).frame.set_index("claim")
+    row = next(frame.loc[claim] for claim in frame.index if claim.startswith("Text: at every timestep"))
+    assert (row["scenes"], row["other"]) == ("reproduced", "differs")
+
+
+def test_statuses_of_one_folder_are_counted(root):
+    said = across.statuses(root / "other")
+    assert "1 differ" in said or "2 differ" in said
+    assert said != across.statuses(root / "scenes")
+
+
+def test_readers_stand_beside_each_other_with_intervals(root):
+    held = across.folders(root / "scenes", root)
+    frame = shown.readers(held, {"scenes": "scenes", "other": "the other"}).frame.set_index("reader")
+    assert frame.loc["text feature", "scenes"] == frame.loc["text feature", "the other"]
+    assert "to" in frame.loc["bag of words", "scenes"]
+    assert "fused feature" not in frame.index, "no page of these has measured it"
