@@ -61,11 +61,11 @@ PAGES += $(if $(DIFFFEAT_REFERENCE),notebooks/recorded/coco_captions.ipynb)
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval.cfg
 
 # The workflow fills the cache with all cores first; one thread each, for sums that add up in the same order.
-# A file of tests or a page is a unit of work; the longest comes first, so that none is left alone at the end.
+# A file of tests or a page is a unit of work of a process; tests/conftest.py puts the longest first.
 TESTED := OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest $(NBVAL)
 test: book  ## unit tests, every notebook against its stored output, the strict book build and its checks
 	rm -rf build/test
-	$(TESTED) -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder tests/test_profiles_run.py $(PAGES) tests
+	$(TESTED) -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(PAGES) tests
 	$(TESTED) $(LAST) tests/results_checks.py tests/book_checks.py
 
 record: $(INSTALLED)  ## run recorded pages that are not up to date; DIFFFEAT_REFERENCE: the folder of real data

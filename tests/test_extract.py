@@ -450,7 +450,8 @@ def test_provenance_says_what_decided_the_features(images, dit, tmp_path):
         "blocks": [0, 1, 3], "timesteps": [0, 30],
         "noising": "random", "seed": 4, "pooling": "mean", "condition": None,
     }  # fmt: skip
-    assert found.environment["torch"] == torch.__version__
+    recorded, public = found.environment["torch"], torch.__version__.partition("+")[0]
+    assert recorded in (public, torch.__version__), "a build's own mark is not in every package's metadata"
 
 
 @pytest.mark.parametrize(("setting", "progress", "bars"), [(None, True, 0), ("1", True, 1), ("1", False, 0)])

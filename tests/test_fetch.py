@@ -756,7 +756,8 @@ def test_the_list_that_comes_with_the_project_is_sound():
     assert {source.name for source in sources.chosen(profiles)} <= entries.keys()
     for source in entries.values():
         assert source.licence and source.page.startswith("http")
-        assert len({file.name for file in source.files}) == len(source.files) > 0
+        assert len({file.name for file in source.files}) == len(source.files)
+        assert bool(source.files) != bool(source.by_hand), "fetched, or what a person has to do instead"
         for file in source.files:
             assert file.url.startswith("https://")
             assert file.size is None or isinstance(file.size, int)

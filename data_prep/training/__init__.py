@@ -1,1 +1,1 @@
-"""How the shipped models were trained: `python -m data_prep.training.dit` and `.plaid`; what they share."""
+"""How the models are trained: `python -m data_prep.training.dit` and `.plaid`; what they share."""
