@@ -20,10 +20,14 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    """The environment variable DIFFFEAT_CACHE names an empty folder, one for each module of tests."""
+def own_cache(tmp_path_factory, request):
+    """The environment variable DIFFFEAT_CACHE names an empty folder, one for each module of tests.
+
+    DIFFFEAT_RESULTS is unset, but for the checks of what pages have just measured there.
+    """
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIFFFEAT_CACHE", str(folder))
-        patch.delenv("DIFFFEAT_RESULTS", raising=False)
+        if request.path.name.startswith("test_"):
+            patch.delenv("DIFFFEAT_RESULTS", raising=False)
         yield folder
