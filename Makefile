@@ -65,8 +65,9 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 1800 --nbval-sanitize-
 TESTED := OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest $(NBVAL)
 test: book  ## unit tests, every notebook against its stored output, the strict book build and its checks
 	rm -rf build/test
-	$(TESTED) -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(PAGES) tests
-	$(TESTED) $(LAST) tests/results_checks.py tests/book_checks.py
+	$(TESTED) -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder \
+	  $(PAGES) tests/test_*.py tests/book_checks.py
+	$(TESTED) $(LAST) tests/results_checks.py
 
 record: $(INSTALLED)  ## run recorded pages that are not up to date; DIFFFEAT_REFERENCE: the folder of real data
 	@python workflow/record.py

@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-LONGEST = ("test_profiles_run.py", "test_reruns.py", "test_workflow.py", "test_slurm.py")  # minutes each
+# Minutes each.
+LONGEST = ("test_profiles_run.py", "test_reruns.py", "book_checks.py", "test_workflow.py", "test_slurm.py")
 
 
 def pytest_configure():
