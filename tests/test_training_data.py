@@ -10,7 +10,7 @@ from torch import nn
 
 import data_prep
 from data_prep.training import pictures, texts
-from data_prep.training.shared import Muon, orthogonal, outside
+from data_prep.training.optimizers import Muon, orthogonal, outside
 from difffeat import profiles
 
 

@@ -15,10 +15,9 @@ or as two files, where it is handed around without the archive:
 import csv
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from data_prep.readers import packed
 from data_prep.readers.reading import mixed, number, text_lines, there, with_val
@@ -194,18 +193,12 @@ def _values(product, fields):
 
 def _common(products, train, fields, least):
     """{(field, value): column} of the values that enough products have, by field, common ones first."""
-    keys, counts = np.unique(
-        ["\t".join(key) for one in train for key in _values(products[one], fields)], return_counts=True
-    )
-    common = [
-        (*key.split("\t"), count)
-        for key, count in zip(keys.tolist(), counts.tolist(), strict=True)
-        if count >= least * len(train)
-    ]
+    counts = Counter(key for one in train for key in _values(products[one], fields))
+    common = [key for key, count in counts.items() if count >= least * len(train)]
     if not common:
         raise ValueError(f"no value of {', '.join(fields)} is on {least:.2%} of the products: lower `least`")
-    common.sort(key=lambda row: (list(fields).index(row[0]), -row[2], row[1]))
-    return {(field, value): column for column, (field, value, _) in enumerate(common)}
+    common.sort(key=lambda key: (list(fields).index(key[0]), -counts[key], key[1]))
+    return {key: column for column, key in enumerate(common)}
 
 
 def _names(values):

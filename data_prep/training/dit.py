@@ -14,24 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from data_prep.training import pictures
+from data_prep.training import pictures, shared
+from data_prep.training.optimizers import Muon, outside
 from data_prep.training.pictures import Pictures, to_unit
-from data_prep.training.shared import (
-    Average,
-    Log,
-    Muon,
-    card_options,
-    learning_rate,
-    load_checkpoint,
-    outside,
-    restart_with_fast_malloc,
-    save_checkpoint,
-    write_weights,
-)
+from data_prep.training.shared import Average, learning_rate, restart_with_fast_malloc
 from difffeat.backbones import weights_folder
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.latents import PatchPCA
-from difffeat.base.files import write_whole
 from difffeat.base.progress import bar
 from difffeat.features.schedule import DDPM
 
@@ -171,12 +160,12 @@ def training_step(
     return loss.detach()
 
 
-class Run:
+class Run(shared.Run):
     """A training run: everything that changes from step to step, and is kept in its checkpoints."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         seen, model = pictures_of(options), MODELS[options.model]
-        self.options, self.checkpoint = options, Path(options.run) / "checkpoint.pt"
+        self.options, self.data = options, model.profile
         self.pca, self.latents = prepare_latents(options, seen)
         self.schedule = DDPM()
         self.validation = Validation(seen, self.pca, self.schedule, options.device)
@@ -197,19 +186,8 @@ class Run:
         self.averaged = DiT(**self.config).to(options.device)
         self.optimizer = Muon(self.model.blocks, [{"params": outside(self.model, self.model.blocks)}])
         self.average, self.generator = Average(self.model), torch.Generator().manual_seed(options.seed)
-        self.step, rows, self.order = 0, None, None
-        if state := load_checkpoint(self.checkpoint, options.device):
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.average.parameters, self.step = state["average"], state["step"]
-            self.generator.set_state(state["generator"])
-            rows = state.get("log")  # not in older checkpoints
-        self.log = Log(Path(options.run) / "log.csv", self.step, rows)
-
-    @property
-    def seen(self) -> int:
-        """Pictures seen so far."""
-        return self.step * self.options.batch
+        self.order = None
+        self.resume()
 
     @property
     def rate(self) -> float:
@@ -240,30 +218,9 @@ class Run:
         self.step += 1
         return loss
 
-    def save(self, seconds: float, validation_loss: float) -> None:
-        """Write the averaged model as it is to be shipped, and last the checkpoint: a kill loses nothing."""
-        options, out = self.options, Path(self.options.out)
-        card = {
-            "model": options.model,
-            "data": MODELS[options.model].profile,
-            "options": card_options(options),
-            "steps": self.step,
-            "samples": self.seen,
-            "seconds": round(seconds),
-            "validation_loss": validation_loss,
-        }
-        write_weights(out, self.averaged.state_dict(), config=self.config, card=card)
+    def write_inputs(self, out: Path) -> None:
+        """As `shared.Run.write_inputs`."""
         self.pca.save(out / "latents.safetensors")
-        write_whole(out / "log.csv", self.log.path.read_bytes())
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.parameters,
-            "step": self.step,
-            "generator": self.generator.get_state(),
-            "log": self.log.rows,
-        }
-        save_checkpoint(self.checkpoint, state)
 
 
 def train(options: argparse.Namespace) -> None:

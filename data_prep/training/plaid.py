@@ -16,19 +16,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from data_prep.training import texts
-from data_prep.training.shared import (
-    AdamW,
-    Average,
-    Log,
-    Muon,
-    card_options,
-    learning_rate,
-    load_checkpoint,
-    restart_with_fast_malloc,
-    save_checkpoint,
-    write_weights,
-)
+from data_prep.training import shared, texts
+from data_prep.training.optimizers import AdamW, Muon
+from data_prep.training.shared import Average, learning_rate, restart_with_fast_malloc
 from data_prep.training.texts import Texts
 from data_prep.training.variational import (
     AT_ZERO,
@@ -199,11 +189,11 @@ def prepare(options: argparse.Namespace) -> tuple[Texts, Tokenizer]:
     return known, train_tokenizer(known.train, options.vocabulary)
 
 
-class Run:
+class Run(shared.Run):
     """A training run: everything that changes from step to step, and is kept in its checkpoints."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options, self.checkpoint = options, Path(options.run) / "checkpoint.pt"
+        self.options, self.data = options, MODELS[options.model].data
         self.texts, self.tokenizer = prepare(options)
         self.config = {
             "vocabulary": self.tokenizer.get_vocab_size(),
@@ -226,19 +216,7 @@ class Run:
         self.optimizer = optimizer_of(self.model, options.optimizer)
         self.average = Average(self.model)
         self.averaged = Plaid(**self.config, tokenizer=self.tokenizer).to(options.device)
-        self.step, rows = 0, None
-        if state := load_checkpoint(self.checkpoint, options.device):
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.average.parameters, self.step = state["average"], state["step"]
-            self.generator.set_state(state["generator"])
-            rows = state.get("log")  # not in older checkpoints
-        self.log = Log(Path(options.run) / "log.csv", self.step, rows)
-
-    @property
-    def seen(self) -> int:
-        """Texts seen so far."""
-        return self.step * self.options.batch
+        self.resume()
 
     def advance(self) -> Terms:
         """One optimizer step; returns its `Terms`."""
@@ -271,30 +249,9 @@ class Run:
             rows = random.permutation(np.concatenate([long, random.integers(count, size=size - size // 2)]))
         return self.ids[rows, :length], self.mask[rows, :length]
 
-    def save(self, seconds: float, validation_loss: float) -> None:
-        """Write the averaged model as it is to be shipped, and last the checkpoint: a kill loses nothing."""
-        options, out = self.options, Path(self.options.out)
-        card = {
-            "model": options.model,
-            "data": MODELS[options.model].data,
-            "options": card_options(options),
-            "steps": self.step,
-            "samples": self.seen,
-            "seconds": round(seconds),
-            "validation_loss": validation_loss,
-        }
-        write_weights(out, self.averaged.state_dict(), config=self.config, card=card)
+    def write_inputs(self, out: Path) -> None:
+        """As `shared.Run.write_inputs`."""
         write_whole(out / "tokenizer.json", self.tokenizer.to_str().encode())
-        write_whole(out / "log.csv", self.log.path.read_bytes())
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.parameters,
-            "step": self.step,
-            "generator": self.generator.get_state(),
-            "log": self.log.rows,
-        }
-        save_checkpoint(self.checkpoint, state)
 
 
 def train(options: argparse.Namespace) -> None:
