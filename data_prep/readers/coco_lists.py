@@ -8,10 +8,9 @@ tables with a header where named, tabs between cells, gzipped:
     val2014_first_captions_30000.tsv.gz         image id, the caption with the lowest annotation id
 """
 
-import csv
 from pathlib import Path
 
-from data_prep.readers.reading import listed, number, text_lines
+from data_prep.readers.reading import listed, number, tab_rows
 from difffeat.base.checked import shown
 from difffeat.features.datasets import Split
 from difffeat.features.prepared import multi_hot
@@ -86,7 +85,7 @@ def _labels(path):
 def _cells(path):
     """Image id -> the other cell of its line."""
     found = {}
-    for line, row in enumerate(_rows(path), start=1):
+    for line, row in tab_rows(path):
         image = number(row[0]) if len(row) == 2 else None
         if image is None:
             raise ValueError(
@@ -96,11 +95,3 @@ def _cells(path):
             raise ValueError(f"{path}, line {line}: image {image} is there already")
         found[image] = row[1]
     return found
-
-
-def _rows(path):
-    """The lines of a list, cut at tabs."""
-    try:
-        yield from csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
-    except csv.Error as error:
-        raise ValueError(f"{path} has a line that is none of a list: {error}") from error

@@ -10,7 +10,6 @@ and written as COCO is published: `annotations/{instances,captions}_<part>.json`
 which the index does not hold.
 """
 
-import csv
 import json
 import tempfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from data_prep.fetch.unpack import unpack
 from data_prep.kept import key_of, make_once, or_again
 from data_prep.readers import coco
-from data_prep.readers.reading import listed, modalities, number, text_lines, there
+from data_prep.readers.reading import listed, modalities, number, tab_rows, there
 from difffeat.base.checked import shown
 from difffeat.base.files import cache_root, write_whole
 from difffeat.features.datasets import Split
@@ -100,7 +99,7 @@ def write(folder: Path | str, out: Path | str) -> Path:
 def _index(path):
     """(image id, file name, width, height, label columns, caption) of every line."""
     rows = []
-    for line, row in enumerate(csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+    for line, row in tab_rows(path):
         if len(row) != 5 or number(row[0]) is None:
             raise ValueError(
                 f"{path}, line {line}: expected an image id and four more cells, got {shown(row)}"

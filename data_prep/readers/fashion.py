@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.readers import packed
-from data_prep.readers.reading import mixed, number, text_lines, there, with_val
+from data_prep.readers.reading import mixed, number, tab_rows, text_lines, there, with_val
 from difffeat.base.checked import regular, shown
 from difffeat.features.datasets import Split
 from difffeat.features.prepared import multi_hot
@@ -145,10 +145,10 @@ def _unpacked(folder):
 def _packed(folder):
     """As `_unpacked`, of the two files."""
     path = folder / "products.tsv.gz"
-    lines = csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
-    header, products = next(lines, []), {}
-    for cells in lines:
-        _product(products, path, lines.line_num, header, cells, 1)
+    lines = tab_rows(path)
+    (_, header), products = next(lines, (0, [])), {}
+    for line, cells in lines:
+        _product(products, path, line, header, cells, 1)
     found = packed.columns(folder / "images.npz", "ids")
     places = {one: place for place, one in enumerate(found["ids"].tolist())}
     if lacking := products.keys() - places.keys():

@@ -82,6 +82,22 @@ def csv_rows(
         raise ValueError(f"{path}, line {rows.line_num}: not CSV, or it ends early: {error}") from error
 
 
+def tab_rows(path: Path | str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, cells) of a list with tabs between its cells, in which a quote is a letter.
+
+    Raises
+    ------
+    ValueError
+        If a line is none of a list, as one that is endless; the message names the file.
+    """
+    rows = csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+    try:
+        for cells in rows:
+            yield rows.line_num, cells
+    except csv.Error as error:
+        raise ValueError(f"{path} has a line that is none of a list: {error}") from error
+
+
 def number(cell: object, least: int = 0) -> int | None:
     """The integer of 64 bits that a cell spells in plain digits, or None."""
     text = cell.strip() if isinstance(cell, str) else ""

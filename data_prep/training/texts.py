@@ -5,7 +5,6 @@ labels, as enhanced captions have them, are those of *another* text, so that the
 follow captions, not the answer.
 """
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 import data_prep
 from data_prep.captions import enhance, matcher
-from data_prep.readers.reading import text_lines
+from data_prep.readers.reading import tab_rows
 from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.language import captions
 from data_prep.scenes.world import CATEGORIES
@@ -66,9 +65,9 @@ def of_captions(count: int, seed: int) -> Texts:
     parts = _parts("coco-text")
     tested = {caption for part in ("val", "test") for caption in parts[part].captions}
     reference = Path(os.environ["DIFFFEAT_REFERENCE"]) / "data"
-    known = [row[2] for row in _tabs(reference / "coco18_captions_30000" / "captions.tsv.gz")]
+    known = [row[2] for _, row in tab_rows(reference / "coco18_captions_30000" / "captions.tsv.gz")]
     for part in ("train", "val", "test_2016"):
-        known += [one for row in _tabs(reference / "multi30k_en" / f"{part}.tsv.gz") for one in row[1:]]
+        known += [one for _, row in tab_rows(reference / "multi30k_en" / f"{part}.tsv.gz") for one in row[1:]]
     known = [one for one in dict.fromkeys([*known, *parts["train"].captions]) if one not in tested]
     random = np.random.default_rng([seed, count])
     chosen = [known[place] for place in random.permutation(len(known))[: count or None]]
@@ -88,10 +87,6 @@ def of_profiles(names: Sequence[str], count: int, seed: int) -> Texts:
 
 def _parts(profile):
     return data_prep.splits(profiles.expanded(profiles.load(profile).data, profile))
-
-
-def _tabs(path):
-    return csv.reader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def _some_listed(texts: Sequence[str], names, share, random) -> list[str]:
