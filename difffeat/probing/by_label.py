@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from difffeat.probing import metrics, scoring, stats
 from difffeat.probing.floors import Floor
@@ -218,7 +218,7 @@ def rank_correlation(frequency: ArrayLike, measured: stats.Measured) -> stats.Me
     measured : Measured of value (K,)
     """
     rows = np.vstack([measured.value, measured.draws])
-    ranks, order = rankdata(rows, axis=1), rankdata(frequency)
+    ranks, order = pd.DataFrame(rows).rank(axis=1).to_numpy(), pd.Series(frequency).rank().to_numpy()
     ranks, order = ranks - ranks.mean(axis=1, keepdims=True), order - order.mean()
     spread = np.sqrt((ranks**2).sum(axis=1) * (order**2).sum())
     found = np.divide(ranks @ order, spread, out=np.zeros(len(rows)), where=spread > 0)

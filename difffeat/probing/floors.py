@@ -14,10 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.preprocessing import StandardScaler
 
 from difffeat.base.remember import remembered, told
 from difffeat.probing import grid, probe, scoring, stats
@@ -81,6 +77,8 @@ def bag_of_words(
 
 def words(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:
     """Which words of the training captions each caption holds: {part: float32 (N, D)}, 0 or 1."""
+    from sklearn.feature_extraction.text import CountVectorizer  # scikit-learn takes a second to load
+
     vectorizer = CountVectorizer(binary=True, min_df=2).fit(splits["train"].captions)
     return {
         part: vectorizer.transform(split.captions).toarray().astype(np.float32)
@@ -172,6 +170,8 @@ def regularised(
     -------
     Floor
     """
+    from sklearn.preprocessing import StandardScaler
+
     loss, parts = scoring.scoring(metric).loss, ("train", "val", "test")
 
     def fitted():
@@ -199,6 +199,8 @@ def tfidf(
     metric, resamples : as elsewhere
     strengths : inverse strengths C to choose from
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     vectorizer.fit(splits["train"].captions)
     features = {part: vectorizer.transform(split.captions) for part, split in splits.items()}
@@ -219,6 +221,9 @@ def _strongest(splits, features, metric, strengths):
 
 def _fit_logistic(features, labels, strength, loss):
     """A callable of features (N, D): scores (N, K), constant for a label that is always or never there."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
     one = LogisticRegression(C=strength, max_iter=2000)
     if loss == "ce":
         fitted = one.fit(features, labels.argmax(axis=1))
