@@ -19,6 +19,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+sys.path.insert(0, str(Path(__file__).parent))
+import made_by
+
 from difffeat.base.format import duration
 from difffeat.base.run import machine
 from difffeat.evidence import results
@@ -37,7 +40,7 @@ def main(book: Path, notebooks: Path, results: Path) -> int:
         page = nbformat.read(notebook, 4)
         page.cells = [folded(cell) for cell in page.cells if not names_only_profile(cell)]
         title, _, text = page.cells[0].source.partition("\n")
-        page.cells[0].source = f"{title}\n\n{provenance(measured)}\n{text}"
+        page.cells[0].source = f"{title}\n\n{provenance(measured)}{stale(notebook)}\n{text}"
         nbformat.write(page, book / "notebooks" / notebook.name)
     # One file with all of TeX, drawn as SVG: other builds of MathJax load fonts or packages when needed.
     mathjax = next(path for path in files("sphinx-mathjax-offline") if path.name == "tex-svg-full.js")
@@ -100,6 +103,15 @@ def provenance(path: Path | str) -> str:
     parts += [f"features {', '.join(page.cache)}"] if page.cache else []
     measured = escape(" · ".join([*parts, versions, *took(page.run)]))
     return f'<p class="provenance">Measured with {measured}</p>\n'
+
+
+def stale(notebook: Path) -> str:
+    """What is said of a page recorded from real data by other code than today's; nothing of any other."""
+    recorded = notebook.stem in made_by.stored() and notebook.parent.name == "recorded"
+    if not (recorded and made_by.changed(notebook)):
+        return ""
+    told = "The code that makes these numbers has changed since; <code>make record</code> measures them anew."
+    return f'<p class="provenance">{told}</p>\n'
 
 
 def took(run: Mapping) -> Iterator[str]:

@@ -20,6 +20,7 @@ import nbformat
 sys.path.insert(0, str(Path(__file__).parent))
 import held
 import keep
+import made_by
 from imports import files_behind
 
 from difffeat import profiles
@@ -96,6 +97,7 @@ def run(path: Path) -> None:
     there = os.environ | {"DIFFFEAT_RESULTS": "build/results"}
     subprocess.run(["papermill", path, executed, "--kernel", "python3"], check=True, env=there)
     keep.main(profile)
+    made_by.store(path, profile)
     marked(path).write_text(started)
 
 

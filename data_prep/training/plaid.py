@@ -60,12 +60,12 @@ MODELS = {
     ),
     "plaid-fashion": Model(
         "fashion fashion-written",
-        dict(samples=100_000, decay=50_000, texts=0, vocabulary=2048, length=24, width=192, heads=6)
+        dict(samples=60_000, decay=30_000, texts=0, vocabulary=2048, length=24, width=128, heads=4)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
     "plaid-news": Model(
         "ag_news_small",
-        dict(samples=60_000, decay=30_000, texts=0, vocabulary=4096, length=96, width=192, heads=6)
+        dict(samples=40_000, decay=20_000, texts=0, vocabulary=4096, length=64, width=128, heads=4)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
 }

@@ -1,0 +1,48 @@
+"""Recorded pages: what they were made by is stored, and is what there is, as far as it is here."""
+
+import runpy
+import sys
+
+import pytest
+
+from difffeat.backbones.shipped import OF_REAL_DATA, SHIPPED, weights_folder
+from difffeat.profiles import ROOT
+
+sys.path.insert(0, str(ROOT / "workflow"))
+import made_by
+
+RECORDED = sorted((ROOT / "notebooks" / "recorded").glob("*.ipynb"))
+profile_of = runpy.run_path(str(ROOT / "workflow" / "record.py"))["profile_of"]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_each_recorded_page_says_what_it_was_made_by():
+    stored = made_by.stored()
+    assert set(stored) == {page.stem for page in RECORDED}
+    assert {page.stem: set(stored[page.stem]["weights"]) for page in RECORDED} == {
+        page.stem: set(made_by.models(page, profile_of(page))) for page in RECORDED
+    }
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, *OF_REAL_DATA])
+def test_recorded_pages_were_made_by_the_weights_that_are_here(name):
+    cards = [held["weights"][name] for held in made_by.stored().values() if name in held["weights"]]
+    here = made_by.card(name)
+    if here is None:
+        pytest.skip(f"{weights_folder(name)} is not here: weights of real data are trained, not shipped")
+    assert all(card == here for card in cards)
+
+
+def test_a_page_tells_that_its_code_has_changed(tmp_path, monkeypatch):
+    stale = runpy.run_path(str(ROOT / "workflow" / "compile_book.py"))["stale"]
+    page, stored = RECORDED[0], tmp_path / "recorded.json"
+    monkeypatch.setattr(made_by, "STORED", stored)
+    made_by.store(page, profile_of(page))
+    assert stale(page) == ""
+    stored.write_text(stored.read_text().replace(made_by.code(page), "0" * 64))
+    assert "has changed since" in stale(page)
+    assert stale(ROOT / "notebooks" / "90_claims.ipynb") == ""
