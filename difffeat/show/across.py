@@ -21,6 +21,9 @@ READERS = {
     "fused feature": "fusion_addition_score",
 }
 
+# Data sets that stand side by side on the landing page, and what their columns are called.
+MAIN = {"scenes": "scenes", "fashion": "photos of a shop", "cifar": "CIFAR-100", "coco-text": "COCO captions"}
+
 
 def statuses(held: Mapping[str, Path], names: Mapping[str, str] | None = None) -> Table:
     """What each general claim comes to on each data set that can be asked, as a table.
@@ -40,6 +43,19 @@ def statuses(held: Mapping[str, Path], names: Mapping[str, str] | None = None) -
         | {data: _status(told[claim.id].get(name)) for name, data in names.items()}
         for claim in across.general()
     )
+
+
+def cite(held: Mapping[str, Path]) -> None:
+    """Let prose cite, of page 90, the table of the data sets in `MAIN` and the sentence on all of them.
+
+    Parameters
+    ----------
+    held : dict of profile to the folder of its results
+    """
+    from myst_nb import glue  # pulls Sphinx in, which nothing but a notebook needs
+
+    glue("side_by_side", statuses(held, MAIN), display=False)
+    glue("side_by_side_words", across.words(across.found(held)).replace("**", ""), display=False)
 
 
 def _status(result: Result | None):
