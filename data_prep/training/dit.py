@@ -57,7 +57,7 @@ MODELS = {
         32,
         4,
         "published",
-        dict(samples=100_000, decay=50_000, images=0, channels=20, width=96, heads=3, batch=32),
+        dict(samples=56_000, decay=24_000, images=0, channels=20, width=96, heads=3, batch=32),
     ),
 }
 

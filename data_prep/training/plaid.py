@@ -60,7 +60,7 @@ MODELS = {
     ),
     "plaid-fashion": Model(
         "fashion fashion-written",
-        dict(samples=60_000, decay=30_000, texts=0, vocabulary=2048, length=24, width=128, heads=4)
+        dict(samples=40_000, decay=20_000, texts=0, vocabulary=2048, length=24, width=128, heads=4)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
     "plaid-news": Model(
