@@ -11,6 +11,7 @@ from tokenizers import pre_tokenizers
 from difffeat.backbones import published
 from difffeat.backbones.clip_text import END, START, ClipText
 from difffeat.backbones.dit import DiT
+from difffeat.backbones.stable_diffusion import SHAPES
 
 
 def dit_checkpoint(width, depth, *, side=8, classes=10):
@@ -123,20 +124,17 @@ def write_encoder(folder, config, projected=False):
 
 
 def write_stable_diffusion(folder, name="sd-1.5"):
-    """A folder of Stable Diffusion 1.5 or of SDXL in the layout of diffusers: pictures of 32 pixels."""
+    """A folder of Stable Diffusion 1.5 or SDXL in the layout of diffusers: all its activations, none wide.
+
+    Pictures have 64 pixels.
+    """
     torch.manual_seed(0)
     large = name == "sdxl-1.0"
-    shape = dict(
-        sample_size=4, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
-        attention_head_dim=2, cross_attention_dim=8,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
+    shape = SHAPES[name] | dict(sample_size=8, norm_num_groups=8, attention_head_dim=2)
+    shape |= dict(block_out_channels=(16, 16, 32) if large else (16, 16, 32, 32))
+    shape |= dict(cross_attention_dim=20 if large else 8)
     if large:
-        shape |= dict(
-            addition_embed_type="text_time", addition_time_embed_dim=4, cross_attention_dim=20,
-            projection_class_embeddings_input_dim=6 * 4 + 6, use_linear_projection=True,
-        )  # fmt: skip
+        shape |= dict(addition_time_embed_dim=4, projection_class_embeddings_input_dim=6 * 4 + 6)
     UNet2DConditionModel(**shape).save_pretrained(folder / "unet")
     vae = autoencoder()
     vae.register_to_config(scaling_factor=0.13025 if large else 0.18215)

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from difffeat import backbones
+from difffeat import backbones, profiles
 from difffeat.backbones import autoencoder, clip_text, stable_diffusion
 
 NAMES = ("sd-1.5", "sdxl-1.0")
@@ -36,23 +36,23 @@ def test_a_folder_is_read_as_it_is(model_folder, images):
     saved = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
     assert saved.keys() == model.network.state_dict().keys()
     assert all(torch.equal(saved[key], value) for key, value in model.network.state_dict().items())
-    assert (model.image_side, model.latent_shape, model.context.shape[:2]) == (32, (4, 4, 4), (1, 77))
+    assert (model.image_side, model.latent_shape, model.context.shape[:2]) == (64, (4, 8, 8), (1, 77))
     z = model.latents(images).z
-    pixels = torch.stack([torch.from_numpy(np.asarray(one.resize((32, 32)))) for one in images])
+    pixels = torch.stack([torch.from_numpy(np.asarray(one.resize((64, 64)))) for one in images])
     with torch.inference_mode():
         code = model.encoder.network.encode(pixels.permute(0, 3, 1, 2) / 127.5 - 1).latent_dist.mean
     torch.testing.assert_close(z, code * {"sd-1.5": 0.18215, "sdxl-1.0": 0.13025}[name])
-    assert model.decode(z)[0].size == (32, 32)
+    assert model.decode(z)[0].size == (64, 64)
 
 
 def test_the_network_is_told_what_its_pipeline_tells_it(model_folder):
     name, folder = model_folder
     model = backbones.load(name, folder=folder, prompt="a cat")
-    z, told = torch.randn(2, 4, 4, 4), torch.tensor([50, 50])
+    z, told = torch.randn(2, 4, 8, 8), torch.tensor([50, 50])
     given = {"encoder_hidden_states": model.context.repeat(2, 1, 1)}
     if name == "sdxl-1.0":
         sizes = torch.tensor(
-            [[32.0, 32, 0, 0, 32, 32]] * 2
+            [[64.0, 64, 0, 0, 64, 64]] * 2
         )  # of the picture, where it was cut, of the result
         given["added_cond_kwargs"] = {"text_embeds": model.pooled.repeat(2, 1), "time_ids": sizes}
     with torch.inference_mode():
@@ -60,7 +60,8 @@ def test_the_network_is_told_what_its_pipeline_tells_it(model_folder):
         torch.testing.assert_close(model(z, told), expected)
     pick = "up-level1-repeat1-vit-block0-cross-q"
     ((_, place, tokens),) = model.activations(z, 50, [0], [pick])
-    assert place == pick and tokens.shape == (2, 16, 16)
+    assert place == pick and tokens.shape == {"sd-1.5": (2, 4, 32), "sdxl-1.0": (2, 16, 16)}[name]
+    assert len(model.places) == {"sd-1.5": 197, "sdxl-1.0": 612}[name]
 
 
 def test_prompts_and_weights_decide_the_hash_and_the_place_of_the_files_does_not(model_folder, tmp_path):
@@ -220,3 +221,16 @@ def test_an_encoder_of_another_shape_or_kind_is_named(tmp_path):
     path.write_text(json.dumps(config | {"hidden_act": "relu"}))
     with pytest.raises(ValueError, match="hidden_act is 'relu'; known: quick_gelu, gelu"):
         clip_text.read_encoder(tmp_path / "encoder", 1)
+
+
+@pytest.mark.parametrize(("profile", "name"), [("sd15", "sd-1.5"), ("sdxl", "sdxl-1.0")])
+def test_a_profile_picks_what_the_model_has(tmp_path, profile, name):
+    official.write_stable_diffusion(tmp_path, name)
+    taken = profiles.planned(profiles.load(profile), "10_extract_image")
+    model = backbones.load(name, folder=tmp_path)
+    assert taken["image_backbone"] == name and taken["image_blocks"] == [0]
+    (timestep,) = taken["image_timesteps"]
+    assert timestep == {"sd-1.5": 51, "sdxl-1.0": 50}[name]
+    picks, z = taken["image_places"], torch.randn(1, *model.latent_shape)
+    read = [place for _, place, _ in model.activations(z, timestep, [0], picks)]
+    assert len(read) == 4 and set(read) == set(picks)
