@@ -126,11 +126,11 @@ def write_encoder(folder, config, projected=False):
 def write_stable_diffusion(folder, name="sd-1.5"):
     """A folder of Stable Diffusion 1.5 or SDXL in the layout of diffusers: all its activations, none wide.
 
-    Pictures have 64 pixels.
+    Pictures have 128 or 64 pixels, so that the lowest resolution has four.
     """
     torch.manual_seed(0)
     large = name == "sdxl-1.0"
-    shape = SHAPES[name] | dict(sample_size=8, norm_num_groups=8, attention_head_dim=2)
+    shape = SHAPES[name] | dict(sample_size=8 if large else 16, norm_num_groups=8, attention_head_dim=2)
     shape |= dict(block_out_channels=(16, 16, 32) if large else (16, 16, 32, 32))
     shape |= dict(cross_attention_dim=20 if large else 8)
     if large:

@@ -22,7 +22,8 @@ from difffeat.probing import grid
 HALF = {"rtol": 2e-3, "atol": 2e-3}
 EXACT = {"rtol": 1e-5, "atol": 1e-6}
 QUERY = "up-level1-repeat1-vit-block0-cross-q"
-PICKS = [QUERY, "up-level1-repeat0-res-out", "down-level0-repeat0-vit-block0-self-k", "unet-out"]
+SUM = "up-level1-repeat0-res-out"
+PICKS = [QUERY, SUM, "down-level0-repeat0-vit-block0-self-k", "mid-repeat1-res-out", "unet-out"]
 RECIPE = Recipe(blocks=[0], timesteps=[0, 51], noising="mean", places=PICKS)
 
 
@@ -143,7 +144,7 @@ def test_every_place_of_one_pass_is_what_a_hook_by_hand_gives():
     outputs, passes = {}, []
     model.network.register_forward_pre_hook(lambda *_: passes.append(1))
     read = {place: tokens for _, place, tokens in model.activations(z, 51, [0], list(model.places))}
-    assert len(passes) == 1 and list(read) == list(model.places) and len(read) == 47
+    assert len(passes) == 1 and list(read) == list(model.places) and len(read) == 57
     for name, tokens in read.items():
         modules, made = by_hand(model.network, name)
         hooks = [
@@ -271,7 +272,7 @@ def test_lower_precision_gives_nearly_the_same(precision):
 @pytest.mark.parametrize(
     ("block", "place", "message"),
     [
-        (0, "up-level1-repeat1-vit-block0-cross-k", f"unknown place .*47 in its `places`, as {QUERY}"),
+        (0, "up-level1-repeat1-vit-block0-cross-k", f"unknown place .*57 in its `places`, as {QUERY}"),
         (3, QUERY, f"{QUERY} says itself where it lies: name block 0"),
         (11, "out", "block 11 is out of range: unet-tiny has blocks 0 .* to 10"),
     ],
@@ -336,7 +337,7 @@ def test_any_ids_make_features_in_caches_that_are_read_back(splits, tmp_path):
         for _, place, tokens in model.activations(z, timestep, [0], PICKS):
             read = found.read((timestep, 0, place))
             np.testing.assert_allclose(read, tokens.mean(dim=1).numpy(), **HALF)
-    assert [found.read((0, 0, place)).shape[1] for place in PICKS] == [16, 32, 16, 4]
+    assert [found.read((0, 0, place)).shape[1] for place in PICKS] == [16, 16, 16, 32, 4]
     narrow = replace(RECIPE, places=[QUERY], timesteps=[51])
     assert extract.features(split, model, narrow, root=tmp_path).path == found.path
 
@@ -345,8 +346,8 @@ def test_tokens_of_any_id_come_as_they_are_and_make_maps(splits, tmp_path):
     model, split = tiny.unet(), splits["val"]
     recipe = replace(RECIPE, timesteps=[51], pooling="none")
     found = extract.features(split, model, recipe, root=tmp_path)
-    tokens = torch.from_numpy(found.read((51, 0, "up-level1-repeat0-res-out")))
-    assert tokens.shape == (17, 16, 32) and as_map(tokens).shape == (17, 32, 4, 4)
+    tokens = torch.from_numpy(found.read((51, 0, SUM)))
+    assert tokens.shape == (17, 16, 16) and as_map(tokens).shape == (17, 16, 4, 4)
     assert found.read((51, 0, QUERY)).shape == (17, 16, 16)
     z = model.latents([split.image(row) for row in range(17)]).z
     z = schedule.noised(z, 51, "mean", model.schedule)
@@ -388,7 +389,7 @@ def test_blocks_of_several_widths_are_kept_and_those_of_one_width_probed(splits,
     one = grid.measure(splits, tiny.unet(widths=(16, 16)), recipe, **how)
     assert one.values.shape == (1, 3)
     ids = grid.measure(splits, model, RECIPE, **how)
-    assert ids.values.shape == (2, 4) and ids.best.place in PICKS
+    assert ids.values.shape == (2, 5) and ids.best.place in PICKS
 
 
 def test_the_hash_follows_prompt_levels_and_weights():

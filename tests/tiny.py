@@ -53,7 +53,7 @@ def unet(widths=(16, 32), seed=0, **changes):
     )  # fmt: skip
     network = UNet2DConditionModel(**shape | changes)
     model = UNet(network, prompt=Prompt("", torch.randn(1, 5, 8)), image_side=16, encoder=encoder)
-    model.name, model.sha256 = "unet-tiny", f"random-{seed}"
+    model.name, model.sha256 = "unet-tiny", f"random-{seed}-{widths}"
     return model.eval()
 
 

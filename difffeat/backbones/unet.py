@@ -4,7 +4,8 @@ A U-Net has no row of equal blocks. Two ways lead into it:
 
 - **Blocks** count the steps that have run, as everywhere in this book: block 0 is what the first convolution
   puts out, block b the output of the b-th step, which is a repeat of a level (a residual module and, where
-  there is one, its transformer) or a sampler. Widths differ between blocks. `steps` names them.
+  there is one, its transformer) or a sampler. `steps` names them. Widths differ between levels; probes of one
+  grid take blocks of one width.
 - **Places** are all activations there are, by the ids of `unet_places`. An id says itself where it lies, so
   places are read at block 0, which stands for the whole network: (timestep, 0, id). Each has a width of its
   own, and a recipe of block 0 with any list of ids makes exactly those.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -201,10 +203,8 @@ class UNet(Backbone):
         low = self.precision != torch.float32
 
         def run(emit):
-            with (
-                torch.inference_mode(),
-                torch.autocast(self.device.type, self.precision if low else None, enabled=low),
-            ):
+            cast = torch.autocast(self.device.type, self.precision) if low else nullcontext()
+            with torch.inference_mode(), cast:
                 self._pass(z.to(self.device), timesteps, wanted, emit)
 
         for (block, place), tokens in streamed(run):

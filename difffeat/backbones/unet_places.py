@@ -30,6 +30,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from diffusers.models.attention_processor import FusedAttnProcessor2_0
 from torch import nn
 
 
@@ -159,7 +160,7 @@ def check_readable(network: nn.Module, name: str, place: Place) -> None:
     for part in ["", *place.module.split(".")]:
         path = f"{path}.{part}".strip(".")
         module = network.get_submodule(path)
-        if getattr(module, "fused_projections", False):
+        if isinstance(getattr(module, "processor", None), FusedAttnProcessor2_0):
             raise ValueError(
                 f"{name} cannot be read: query, key and value of {path} are fused into one product; call "
                 f"`unfuse_qkv_projections()` of the network first"
