@@ -42,7 +42,7 @@ def test_a_folder_is_read_as_it_is(model_folder, images):
         (1, 77),
     )
     z = model.latents(images).z
-    pixels = torch.stack([torch.from_numpy(np.asarray(one.resize((8 * side, 8 * side)))) for one in images])
+    pixels = torch.stack([torch.from_numpy(np.array(one.resize((8 * side, 8 * side)))) for one in images])
     with torch.inference_mode():
         code = model.encoder.network.encode(pixels.permute(0, 3, 1, 2) / 127.5 - 1).latent_dist.mean
     torch.testing.assert_close(z, code * {"sd-1.5": 0.18215, "sdxl-1.0": 0.13025}[name])
