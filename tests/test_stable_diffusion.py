@@ -209,7 +209,12 @@ def test_words_are_cut_started_ended_and_padded(tmp_path):
         [start, dog, held["'"], held["s</w>"], dog, dog, end],
     ]
     official.write_words(tmp_path / "other", pad="!")
-    assert clip_text.Words(tmp_path / "other", length=4)(["cat"]).tolist() == [[start, cat, end, held["!"]]]
+    other = clip_text.Words(tmp_path / "other", length=5)
+    assert other(["cat"]).tolist() == [[start, cat, end, held["!"], held["!"]]]
+    assert other(["cat!"]).tolist() == [
+        [start, cat, held["!"], end, held["!"]]
+    ]  # as its own tokenizer has it
+    assert words(["cat!"]).tolist() == [[start, cat, held["!</w>"], end, end, end, end]]
     (tmp_path / "other" / "vocab.json").write_text(json.dumps({"a": 0, "c": 1, "t": 2, "ca": 3}))
     (tmp_path / "other" / "merges.txt").write_text("#version: 0.2\nc a\n")
     with pytest.raises(ValueError, match=r"vocab\.json is not CLIP's: it lacks"):

@@ -78,6 +78,7 @@ class Words:
         if None in ids.values():
             raise ValueError(f"{folder}/vocab.json is not CLIP's: it lacks one of {', '.join(ids)}")
         self.start, self.end, self.pad = ids[START], ids[END], ids[_padding(folder)]
+        self.inner.add_special_tokens(list(ids))  # in a text too: SDXL's second one pads with a "!"
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Token ids (N, S) of N strings."""
