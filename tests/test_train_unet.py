@@ -82,7 +82,7 @@ def test_a_picture_is_told_its_own_caption_or_the_empty_one(run):
     torch.testing.assert_close(told, run.model.context.expand(3, -1, -1))
     run.options.silent = 0.5
     told = torch.cat([run.told(np.arange(32))[0] for _ in range(4)])
-    silent = (told - run.model.context).abs().flatten(1).amax(dim=1) < 1e-6
+    silent = (told - run.model.context).abs().flatten(1).amax(dim=1) < 1e-3
     assert 0.3 < float(silent.float().mean()) < 0.7
 
 
