@@ -24,6 +24,7 @@ from difffeat.evidence.results import Page, Result
 from difffeat.features import datasets, kinds, parts
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
+from difffeat.features.points import OUT
 from difffeat.features.recipe import Recipe
 from difffeat.probing import grid
 from difffeat.probing.grid import Grid
@@ -145,6 +146,7 @@ class Study:
             how = dict(noising=self.p.deterministic, pooling=self.p.pooling)
         else:
             how = dict(pooling=getattr(self.p, "image_pooling", "mean"))
+            how |= dict(places=getattr(self.p, "image_places", (OUT,)))
         return Recipe(**points | how | changes)
 
     @property

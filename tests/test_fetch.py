@@ -768,6 +768,21 @@ def test_the_list_that_comes_with_the_project_is_sound():
     }
 
 
+def test_files_of_a_folder_go_by_their_paths_there_and_here(server, listed, tmp_path):
+    server.files |= {"/model/unet/config.json": b"one", "/model/vae/config.json": b"two"}
+    path = listed()
+    paths = [{"path": "unet/config.json", "bytes": 3}, {"path": "vae/config.json"}]
+    about = {"what": "a model", "licence": "MIT", "page": "https://example.org"}
+    content = {"sources": {"model": about | {"folder": f"{server.base}/model", "files": paths}}}
+    path.write_text(yaml.safe_dump(content))
+    run("model", folder=tmp_path / "downloads")
+    ready = tmp_path / "downloads" / "model"
+    assert (ready / "unet" / "config.json").read_bytes() == b"one"
+    assert (ready / "vae" / "config.json").read_bytes() == b"two"
+    known = json.loads((tmp_path / "downloads" / "fetched.json").read_text())
+    assert known.keys() == {"model/unet-config.json", "model/vae-config.json"}
+
+
 def test_the_folder_follows_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("DIFFFEAT_CACHE", str(tmp_path))
     assert downloads() == tmp_path / "downloads"

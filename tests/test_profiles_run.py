@@ -51,6 +51,7 @@ FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
 FEW |= dict(apart_samples=5, kinds_samples=[30, 20], image_kinds_samples=[30, 20], kinds_timesteps=[10])
 FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
 SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
+UNETS = ("sd-1.5", "sdxl-1.0")
 NEEDS_REFERENCE = {"coco-smoke"}  # reads real images, which are not shipped
 PICTURES = {"data": {"reader": "coco", "captions": False}, "parameters": {"samples": [0, 0, 0]}}
 
@@ -255,9 +256,12 @@ def models(folder):
     official.write_dit(folders["dit-xl-2-256"])
     official.write_plaid(tiny.plaid(width=32), folders["plaid-1b"])
     here = dict(device="cpu", precision="float32")
+    for name in UNETS:
+        official.write_stable_diffusion(folder / name, name)
     return {
         "dit-xl-2-256": dict(folder=str(folders["dit-xl-2-256"]), heads=2, compiled=False, **here),
         "plaid-1b": dict(folder=str(folders["plaid-1b"]), length=8, **here),
+        **{name: dict(folder=str(folder / name), **here) for name in UNETS},
         **{name: dict(folder=str(trained_here(name, folder / name))) for name in shipped.OF_REAL_DATA},
     }
 
@@ -282,7 +286,7 @@ def small(profile, page):
     for name, value in taken.items():
         if name in FEW and value is not None:
             values[name] = FEW[name]
-        elif name.endswith("blocks"):
+        elif name.endswith("blocks") and "image_places" not in profile.parameters:
             values[name] = [1, 2]
         elif name.endswith("timesteps"):
             values[name] = value[:2]

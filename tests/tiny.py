@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
 from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -10,6 +11,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.latents import PatchPCA, pixels
 from difffeat.backbones.plaid import END, Plaid
+from difffeat.backbones.unet import Prompt, UNet
 from difffeat.features.datasets import Split
 
 WORDS = ("cat", "dog", "cow", "sits", "runs", "sleeps", "here", "there")
@@ -37,6 +39,21 @@ def dit(width=16, depth=3, seed=0):
         image_side=16, encoder=encoder, closed_gates=False,
     )  # fmt: skip
     model.name, model.sha256 = "dit-tiny", f"random-{seed}"
+    return model.eval()
+
+
+def unet(widths=(16, 32), seed=0, **changes):
+    """A U-Net on 4 x 4 latents of 16 pixels, with transformers at its first level and in the middle."""
+    torch.manual_seed(seed)
+    encoder = PatchPCA.fit(pixels(_noise_images(), 16), patch=4, channels=4)
+    shape = dict(
+        sample_size=4, block_out_channels=widths, layers_per_block=1, attention_head_dim=2,
+        cross_attention_dim=8, norm_num_groups=8, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )  # fmt: skip
+    network = UNet2DConditionModel(**shape | changes)
+    model = UNet(network, prompt=Prompt("", torch.randn(1, 5, 8)), image_side=16, encoder=encoder)
+    model.name, model.sha256 = "unet-tiny", f"random-{seed}-{widths}"
     return model.eval()
 
 

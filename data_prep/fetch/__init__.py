@@ -85,7 +85,9 @@ def _assemble(source, files, ready):
     try:
         for file in source.files:
             if not file.archive:
-                _link(files / file.name, partial / file.name)
+                target = partial / file.target
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(files / file.name, target)
         for names in source.archives.values():
             _unpack([files / name for name in names], partial)
         partial.replace(ready)

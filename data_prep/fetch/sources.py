@@ -13,17 +13,26 @@ ARCHIVE = re.compile(r"(?P<whole>.+\.(zip|tar|tar\.gz|tgz))(\.(\d+|[a-z]{2}))?")
 
 @dataclass(frozen=True)
 class File:
-    """One download; `size` in bytes and the two checksums (hexadecimal) are None where none is documented."""
+    """One download; `size` in bytes and the two checksums (hexadecimal) are None where none is documented.
+
+    `path` is where it goes in the folder of its source, with folders of its own.
+    """
 
     url: str
     size: int | None = None
     md5: str | None = None
     sha256: str | None = None
+    path: str | None = None
 
     @property
     def name(self) -> str:
-        """The last part of its address."""
-        return self.url.rsplit("/", 1)[1]
+        """What it is called as it came: the last part of its address, or its path in one word."""
+        return self.url.rsplit("/", 1)[1] if self.path is None else self.path.replace("/", "-")
+
+    @property
+    def target(self) -> str:
+        """Where it goes in the folder of its source."""
+        return self.path or self.name
 
     @property
     def archive(self) -> str | None:
@@ -72,9 +81,15 @@ def known() -> tuple[dict[str, Source], dict[str, list[str]]]:
     content = yaml.safe_load(LIST.read_text(encoding="utf-8"))
     sources = {}
     for name, entry in content["sources"].items():
-        files = tuple(File(size=file.pop("bytes", None), **file) for file in entry.pop("files"))
+        folder = entry.pop("folder", None)  # the address that the files' paths follow
+        files = tuple(_file(file, folder) for file in entry.pop("files"))
         sources[name] = Source(name=name, files=files, **entry)
     return sources, content.get("profiles", {})
+
+
+def _file(entry, folder):
+    address = {} if folder is None else {"url": f"{folder}/{entry['path']}"}
+    return File(size=entry.pop("bytes", None), **address | entry)
 
 
 def chosen(names: Sequence[str]) -> list[Source]:

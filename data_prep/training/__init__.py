@@ -1,1 +1,1 @@
-"""How the models are trained: `python -m data_prep.training.dit` and `.plaid`; what they share."""
+"""How the models are trained: `python -m data_prep.training.dit`, `.unet` and `.plaid`; what they share."""

@@ -92,15 +92,14 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pictures_of(options: argparse.Namespace) -> Pictures:
-    """What the model sees while it is trained, and is validated on."""
-    model = MODELS[options.model]
+def pictures_of(options: argparse.Namespace, model: Model) -> Pictures:
+    """What a model sees while it is trained, and is validated on."""
     if model.profile == "scenes":
         return pictures.scenes(options.data_seed, options.images, model.side)
     return pictures.of_profile(model.profile, options.images, model.side, model.framing)
 
 
-def prepare_latents(options: argparse.Namespace, seen: Pictures) -> tuple[PatchPCA, np.ndarray]:
+def prepare_latents(options: argparse.Namespace, seen: Pictures, model: Model) -> tuple[PatchPCA, np.ndarray]:
     """Fit the latents' PCA on the first 4000 pictures, and keep the latents of all on disk as float16.
 
     Returns
@@ -108,7 +107,7 @@ def prepare_latents(options: argparse.Namespace, seen: Pictures) -> tuple[PatchP
     pca : PatchPCA
     latents : float16 memory map of shape (images, channels, H, H)
     """
-    folder, model = Path(options.run), MODELS[options.model]
+    folder = Path(options.run)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"latents-{seen.digest}-{options.channels}-{options.whitening}.npy"
     fitted = to_unit(seen.train(0, min(4000, seen.count)))
@@ -128,33 +127,45 @@ def prepare_latents(options: argparse.Namespace, seen: Pictures) -> tuple[PatchP
 
 
 class Validation:
-    """Denoising error of fixed noise on 160 validation pictures, at ten timesteps."""
+    """Denoising error of fixed noise on 160 validation pictures, at ten timesteps.
 
-    def __init__(self, seen: Pictures, pca: PatchPCA, schedule: DDPM, device: str) -> None:
+    `told` is what the model takes besides latents and timesteps, for these pictures.
+    """
+
+    def __init__(
+        self, seen: Pictures, pca: PatchPCA, schedule: DDPM, device: str, *told: torch.Tensor
+    ) -> None:
         latents = pca.encode(to_unit(seen.validation(16 * len(VALIDATION_TIMESTEPS))))
         self.timesteps = torch.tensor(VALIDATION_TIMESTEPS).repeat(16)
         self.noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
         self.noised = schedule.add_noise(latents, self.timesteps, self.noise)
-        self.device = device
+        self.device, self.told = device, [one.to(device) for one in told]
 
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module) -> float:
         """Mean squared error, one float."""
         noised, timesteps = self.noised.to(self.device), self.timesteps.to(self.device)
-        return float((model(noised, timesteps).cpu() - self.noise).square().mean())
+        return float((model(noised, timesteps, *self.told).cpu() - self.noise).square().mean())
 
 
 def training_step(
-    model: torch.nn.Module, schedule: DDPM, latents: torch.Tensor, generator: torch.Generator
+    model: torch.nn.Module,
+    schedule: DDPM,
+    latents: torch.Tensor,
+    generator: torch.Generator,
+    *told: torch.Tensor,
 ) -> torch.Tensor:
-    """Gradients of the noise-prediction loss, timesteps spread evenly over the clock; returns the loss."""
+    """Gradients of the noise-prediction loss, timesteps spread evenly over the clock; returns the loss.
+
+    `told` is what the model takes besides latents and timesteps.
+    """
     count = len(latents)
     spread = (torch.arange(count) + torch.rand(count, generator=generator)) / count
     timesteps = (spread * schedule.steps).long()
     noise = torch.randn(latents.shape, generator=generator)  # drawn on the processor: the same on any device
     device = next(model.parameters()).device
     noised = schedule.add_noise(latents, timesteps, noise).to(device)
-    loss = (model(noised, timesteps.to(device)) - noise.to(device)).square().mean()
+    loss = (model(noised, timesteps.to(device), *told) - noise.to(device)).square().mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     return loss.detach()
@@ -164,9 +175,10 @@ class Run(shared.Run):
     """A training run: everything that changes from step to step, and is kept in its checkpoints."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        seen, model = pictures_of(options), MODELS[options.model]
+        model = MODELS[options.model]
+        seen = pictures_of(options, model)
         self.options, self.data = options, model.profile
-        self.pca, self.latents = prepare_latents(options, seen)
+        self.pca, self.latents = prepare_latents(options, seen, model)
         self.schedule = DDPM()
         self.validation = Validation(seen, self.pca, self.schedule, options.device)
         self.config = {
@@ -201,18 +213,23 @@ class Run(shared.Run):
             decay=options.decay,
         )
 
-    def batch(self) -> torch.Tensor:
-        """Latents of this step; the order of an epoch depends on its number alone."""
+    def rows(self) -> np.ndarray:
+        """Which pictures this step sees, rising; the order of an epoch depends on its number alone."""
         size = self.options.batch
         epoch, place = divmod(self.step, len(self.latents) // size)
         if self.order is None or not place:
             self.order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.latents))
-        rows = self.order[place * size : (place + 1) * size]
-        return torch.from_numpy(self.latents[np.sort(rows)]).float()
+        return np.sort(self.order[place * size : (place + 1) * size])
+
+    def told(self, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """What the model is told of these pictures besides their timesteps."""
+        return ()
 
     def advance(self) -> torch.Tensor:
         """One optimizer step; returns its loss."""
-        loss = training_step(self.model, self.schedule, self.batch(), self.generator)
+        rows = self.rows()
+        latents = torch.from_numpy(self.latents[rows]).float()
+        loss = training_step(self.model, self.schedule, latents, self.generator, *self.told(rows))
         self.optimizer.step(self.rate)
         self.average.update(self.model, self.step)
         self.step += 1
@@ -223,10 +240,10 @@ class Run(shared.Run):
         self.pca.save(out / "latents.safetensors")
 
 
-def train(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace, kind: type[Run] = Run) -> None:
     """Train, or go on training; every `save_every` steps measure, log, and write checkpoint and weights."""
     torch.set_num_threads(options.threads)
-    run = Run(options)
+    run = kind(options)
     started, before, recent = time.perf_counter(), run.log.seconds, []
     progress = bar(options.samples, f"training {options.model}", "samples", initial=run.seen)
     while run.seen < options.samples:

@@ -1,8 +1,9 @@
-"""The frozen diffusion transformers that features are read from: `load` one by name.
+"""The frozen diffusion models that features are read from: `load` one by name.
 
-`base` says what each offers; `dit` reads images, `plaid` text. `shipped` builds those that this project
-trained, `published` the paper's own; `autoencoder` is that of the published DiT. `sampling` draws from a
-model; `taps` looks inside a block.
+`base` says what each offers; `dit` and `unet` read images, `plaid` text. `shipped` builds those that this
+project trained, `published` the paper's own, `stable_diffusion` the U-Nets that others published;
+`autoencoder` is that of the published image models, `clip_text` reads their prompts. `sampling` draws from a
+model; `taps` looks inside a block, `unet_places` names what a U-Net has inside.
 """
 
 import inspect
@@ -29,13 +30,24 @@ def _published(builder):
     return getattr(published, builder)
 
 
+def _stable(builder, *given):
+    from difffeat.backbones import stable_diffusion
+
+    return partial(getattr(stable_diffusion, builder), *given)
+
+
 # name -> what gives the builder: a page loads the libraries of the models that it names alone
 BUILDERS = {
-    **{name: partial(_shipped, name) for name in ("dit-scenes", "plaid-scenes", *OF_REAL_DATA)},
+    **{
+        name: partial(_shipped, name) for name in ("dit-scenes", "plaid-scenes", "unet-scenes", *OF_REAL_DATA)
+    },
     "dit-xl-2-256": partial(_published, "dit_xl"),
     "plaid-1b": partial(_published, "plaid_1b"),
     "dit-xl-2-256-random": partial(_published, "dit_xl_random"),
     "plaid-1b-random": partial(_published, "plaid_1b_random"),
+    "sd-1.5": partial(_stable, "sd_15"),
+    "sdxl-1.0": partial(_stable, "sdxl"),
+    **{f"{name}-random": partial(_stable, "random", name) for name in ("sd-1.5", "sdxl-1.0")},
 }
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -55,8 +67,9 @@ def load(
 
     Parameters
     ----------
-    name : one of `BUILDERS`: "dit-scenes", "plaid-scenes", "dit-xl-2-256", "plaid-1b", the last two with
-        "-random", or one of those trained on real data, as "dit-fashion" and "plaid-captions"
+    name : one of `BUILDERS`: "dit-scenes", "plaid-scenes", "unet-scenes", "dit-xl-2-256", "plaid-1b",
+        "sd-1.5", "sdxl-1.0", the last four with "-random" too, or one of those trained on real data, as
+        "dit-fashion" and "plaid-captions"
     trained : bool
         False gives the untrained copy, the floor under what training has taught: the same shape with random
         weights, the same latents or tokenizer, and the same noise levels. Its embeddings are random too.
@@ -65,7 +78,7 @@ def load(
     device : str, "cpu" or "cuda"
     precision : "float32", "bfloat16" or "float16", of the blocks' products (autocast)
     compiled : bool, compile the blocks: minutes at the start, faster after
-    **options : of the model, see its builder in `published`
+    **options : of the model, see its builder in `published` or `stable_diffusion`
 
     Returns
     -------

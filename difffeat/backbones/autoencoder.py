@@ -30,12 +30,14 @@ class Autoencoder:
     posterior : "mean" or "sample"
         The encoder puts out a normal distribution. The paper does not say which of its mean or a sample is
         taken. A sample's noise depends on the pixels alone, so that batches and machines do not matter.
+    scale : float, by which codes are multiplied; SDXL's autoencoder has another than the default
     """
 
-    def __init__(self, network: AutoencoderKL, posterior: str = "mean") -> None:
+    def __init__(self, network: AutoencoderKL, posterior: str = "mean", scale: float = SCALE) -> None:
         if posterior not in POSTERIORS:
             raise ValueError(f"posterior {posterior!r} is unknown; known: {', '.join(POSTERIORS)}")
         self.network, self.posterior = network.eval().requires_grad_(False), posterior
+        self.scale = scale
 
     @classmethod
     def random(cls, posterior: str = "mean") -> Self:
@@ -44,7 +46,7 @@ class Autoencoder:
 
     def identity(self) -> str:
         """Hash of all that decides latents."""
-        told = f"{self.posterior} {SCALE} {digest_of(self.network.state_dict())}"
+        told = f"{self.posterior} {self.scale} {digest_of(self.network.state_dict())}"
         return hashlib.sha256(told.encode()).hexdigest()
 
     def to(self, device: torch.device | str) -> Self:
@@ -54,18 +56,18 @@ class Autoencoder:
 
     @torch.inference_mode()
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pixels (N, 3, S, S) in [-1, 1] to latents (N, 4, S / 8, S / 8), scaled by 0.18215, on the CPU."""
+        """Pixels (N, 3, S, S) in [-1, 1] to latents (N, 4, S / 8, S / 8), scaled, on the CPU."""
         moments = self.network.encode(pixels.to(self.network.device)).latent_dist
         latents = moments.mean.cpu()
         if self.posterior == "sample":
             noise = torch.stack([_noise_of(image, latents.shape[1:]) for image in pixels])
             latents = latents + moments.std.cpu() * noise
-        return SCALE * latents
+        return self.scale * latents
 
     @torch.inference_mode()
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Latents (N, 4, H, H) to pixels (N, 3, 8 H, 8 H), clipped to [-1, 1]."""
-        return self.network.decode(z.to(self.network.device) / SCALE).sample.clamp(-1, 1).cpu()
+        return self.network.decode(z.to(self.network.device) / self.scale).sample.clamp(-1, 1).cpu()
 
 
 def _noise_of(image, shape):

@@ -6,7 +6,7 @@ same models with random weights, which need no files: for trying out the plumbin
 
 from pathlib import Path
 
-from diffusers import AutoencoderKL, DiTTransformer2DModel
+from diffusers import AutoencoderKL, DiTTransformer2DModel, ModelMixin
 from tokenizers import Tokenizer
 
 from difffeat.backbones.autoencoder import Autoencoder
@@ -60,7 +60,7 @@ def dit_xl(
     if official:
         model = _official_dit(official[0], heads)
     elif (Path(source) / "transformer").is_dir() or _on_hub(source):
-        network = _pretrained(DiTTransformer2DModel, source, "transformer")
+        network = pretrained(DiTTransformer2DModel, source, "transformer")
         model = DiT.from_diffusers(network, file=f"{source}/transformer")
     else:
         raise FileNotFoundError(_missing("dit-xl-2-256", source, "DiT-*.pt, or transformer/ and vae/"))
@@ -82,23 +82,43 @@ def _official_dit(path, heads):
 def _autoencoder(source, vae):
     own = source if (Path(source) / "vae").is_dir() or _on_hub(source) else None
     if vae is None and own is not None:
-        return _pretrained(AutoencoderKL, own, "vae")
+        return pretrained(AutoencoderKL, own, "vae")
     found = vae or folder_of("sd-vae-ft-mse")
     if not Path(found).is_dir() and not _on_hub(found):
         raise FileNotFoundError(_missing("sd-vae-ft-mse", found, "config.json and its weights"))
-    return _pretrained(AutoencoderKL, found)
+    return pretrained(AutoencoderKL, found)
 
 
-def _pretrained(kind, source, subfolder=None):
+def pretrained(
+    kind: type[ModelMixin], source: Path | str, subfolder: str | None = None, variant: str | None = None
+) -> ModelMixin:
     """A network of diffusers whose weights are all there, of its shapes, and finite.
 
     diffusers itself puts random numbers in the place of what is missing, and logs it.
+
+    Parameters
+    ----------
+    kind : class of diffusers
+    source : path, or name on the Hugging Face hub
+    subfolder : str, optional
+    variant : str, optional; "fp16" reads the files of that name
+
+    Raises
+    ------
+    OSError
+        If a file is not there or cannot be read.
+    ValueError
+        If the weights are not those of the config; the message names the tensor.
     """
     where = f"{source}/{subfolder}" if subfolder else str(source)
     again = "get its files again (`python -m data_prep.fetch --help`), or name another folder"
     try:
         network, found = kind.from_pretrained(
-            source, subfolder=subfolder, output_loading_info=True, ignore_mismatched_sizes=True
+            source,
+            subfolder=subfolder,
+            variant=variant,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except OSError as error:
         raise OSError(f"{where} cannot be read: {error}: {again}") from error

@@ -22,9 +22,10 @@ from difffeat.base.checkpoint import check_tensors, read_checkpoint
 from difffeat.base.files import ROOT, downloads
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED = ("dit-scenes", "plaid-scenes", "classifier-scenes")
+SHIPPED = ("dit-scenes", "plaid-scenes", "unet-scenes", "classifier-scenes")
 OF_REAL_DATA = ("dit-fashion", "dit-cifar", "plaid-captions", "plaid-fashion", "plaid-news")
 NOT_IN_CONFIG = ("encoder", "tokenizer", "closed_gates")  # given by what builds the model
+GIVEN = ("schedule.", "context")  # beginnings of the names of tensors that an untrained copy has too
 # What card.json says as well. Tensors do not show all of it: the number of heads changes no shape.
 ALSO_IN_CARD = ("channels", "width", "depth", "heads", "length", "output_prior")
 
@@ -38,7 +39,11 @@ def _class_of(name):
     """The class of a model."""
     if name.startswith("plaid"):
         return Plaid
-    from difffeat.backbones.dit import DiT  # and with it diffusers, which takes seconds
+    if name.startswith("unet"):
+        from difffeat.backbones.captioned import CaptionedUNet  # and with it diffusers, which takes seconds
+
+        return CaptionedUNet
+    from difffeat.backbones.dit import DiT
 
     return DiT
 
@@ -100,9 +105,9 @@ def build(name: str, folder: Path | str | None, trained: bool, length: int | Non
         kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
         raise kind(f"{error}. The way out: {_way_out(name, folder)}") from error
     weights = {key: value.float() for key, value in weights.items()}
-    if not trained:  # a learned noise schedule is kept: both copies then read the same noised inputs
-        schedule = {key: value for key, value in weights.items() if key.startswith("schedule.")}
-        weights = model.state_dict() | schedule
+    if not trained:  # a learned noise schedule and a prompt are kept: both copies then read the same inputs
+        given = {key: value for key, value in weights.items() if key.startswith(GIVEN)}
+        weights = model.state_dict() | given
     model.load_state_dict(weights)
     if length is None:
         return model
@@ -198,7 +203,7 @@ def _shape(name, config, folder, trained):
         path = folder / "latents.safetensors"
         encoder = PatchPCA.load(path)
         _check_encoder(encoder, config, path)
-        made = dict(encoder=encoder, closed_gates=trained)
+        made = dict(encoder=encoder) | ({} if name.startswith("unet") else dict(closed_gates=trained))
     else:
         made = dict(tokenizer=_read_words(folder / "tokenizer.json", config["vocabulary"]))
     try:

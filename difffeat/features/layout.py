@@ -40,12 +40,12 @@ def view_path(folder: Path | str, split_name: str) -> Path:
 
 
 def check_points_of(files: Sequence[Sealed], provenance: Mapping) -> None:
-    """Every file must hold every point, for all its samples, as wide as all others of its place."""
+    """Every file must hold every point, for all its samples, as wide at all timesteps."""
     found, widths = points(provenance), {}
     for file in files:
         rows = file.shape("index")[0]
         for point in found:
-            width = widths.setdefault(point.place, (file.shape(point.name) or (0, 0))[1:])
+            width = widths.setdefault((point.block, point.place), (file.shape(point.name) or (0, 0))[1:])
             if file.shape(point.name) != (rows, *width):
                 wide = " x ".join(map(str, width))
                 raise CacheError(
