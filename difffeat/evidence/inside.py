@@ -70,5 +70,8 @@ def not_below(first: Any, second: Any, margin: float) -> Verdict:
 
 
 def above_zero(number: Any) -> Verdict:
-    """A number is above 0: a rank correlation, or a count above what chance gives."""
-    return shapes.positive(number.values, number.draws)
+    """A number is above 0: a rank correlation, or a count above what chance gives.
+
+    Its interval is that of its draws, which need not lie around it.
+    """
+    return shapes.positive(number.values, number.draws)._replace(interval=tuple(number.interval))
