@@ -99,7 +99,8 @@ def entropy(attended: Callable[[Ran], Attention], *modules: str) -> Place:
 
     def made(ran):
         logits, weights = ran.once(attended)
-        return (logits.logsumexp(dim=-1) - (weights * logits).sum(dim=-1)).mT
+        total = logits.amax(dim=-1) - weights.amax(dim=-1).log()  # logsumexp, from weights that are there
+        return (total - (weights * logits).sum(dim=-1)).mT
 
     return Place(modules, made)
 
