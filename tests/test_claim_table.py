@@ -15,8 +15,8 @@ from bs4 import BeautifulSoup
 
 from difffeat.evidence import claims, readings, results
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS
 from difffeat.evidence.papers.diff_feat.tables import Published
+from difffeat.evidence.papers.listed import CLAIMS, PAPERS
 from difffeat.evidence.results import Result
 from difffeat.profiles import ROOT
 from difffeat.show import claim_table, tables
@@ -45,7 +45,7 @@ def named(source):
 def test_every_claim_is_named_once_and_belongs_to_a_part():
     names = [claim.id for claim in CLAIMS]
     assert len(set(names)) == len(names) >= 40 and all(re.fullmatch(r"[a-z]\w*", name) for name in names)
-    assert {claim.part for claim in CLAIMS} <= PARTS
+    assert {claim.part for claim in PAPERS["Diff-Feat"]} <= PARTS
     said = [claim.said() for claim in CLAIMS]
     assert len(set(said)) == len(said) and not [text for text in said if "{" in text or text.endswith(".")]
     assert all(claim.needs and claim.metric for claim in CLAIMS)
@@ -54,7 +54,7 @@ def test_every_claim_is_named_once_and_belongs_to_a_part():
     assert all(claim.test for claim in CLAIMS if claim.reads)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", PAPERS["Diff-Feat"], ids=lambda claim: claim.id)
 def test_a_claim_is_made_where_the_paper_has_something(claim):
     if claim.source.startswith(ELSEWHERE):
         return

@@ -12,7 +12,7 @@ from difffeat.evidence import claims, results
 from difffeat.evidence.claims import check
 from difffeat.evidence.differences import differences
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.evidence.results import Result
 from difffeat.show import tables
 

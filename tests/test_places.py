@@ -74,7 +74,8 @@ def test_a_place_not_asked_for_takes_no_hook_and_one_asked_for_leaves_none(split
     model = tiny.dit()
     hooks = [len(module._forward_hooks) for module in model.modules()]
     z = torch.randn(2, *model.latent_shape)
-    for places, many in ((["out"], 0), (["out", "mlp"], 2)):
+    # Of each block with a place inside, one on what puts it out and one on the block.
+    for places, many in ((["out"], 0), (["out", "mlp"], 4)):
         run = model.activations(z, 0, [1, 3], places)
         assert [next(run)[:2] for _ in places] == [(1, place) for place in places]
         assert sum(len(module._forward_hooks) for module in model.modules()) - sum(hooks) == many
@@ -85,7 +86,10 @@ def test_a_place_not_asked_for_takes_no_hook_and_one_asked_for_leaves_none(split
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(places=["out", "head"]), "unknown place 'head': dit-tiny has out, attention, hidden, mlp"),
+        (
+            dict(places=["out", "head"]),
+            "unknown place 'head': dit-tiny has out, q, k, v, attention, .* mlp-increment in a",
+        ),
         (dict(blocks=[0, 1]), "block 0 is the embedding and has no inside"),
         (dict(places=[]), "places must be a list with at least one name"),
         (dict(places="mlp"), "places must be a list with at least one name"),

@@ -31,7 +31,7 @@ from difffeat import extractions, pages, profiles
 from difffeat.backbones import shipped
 from difffeat.evidence import results
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.features import cache
 from difffeat.profiles import ROOT
 

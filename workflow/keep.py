@@ -15,7 +15,7 @@ import pandas as pd
 
 from difffeat import profiles
 from difffeat.evidence import answers
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.show import tables
 from difffeat.show.claim_table import NOT_RUN, claim_table
 

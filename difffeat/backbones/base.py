@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from difffeat.backbones.places import Place
 from difffeat.backbones.taps import tap
 from difffeat.base.checkpoint import digest_of
 from difffeat.features.points import OUT
@@ -53,7 +54,7 @@ class Backbone(nn.Module):
     schedule : DDPM or PlaidSchedule
     latent_shape : tuple of int, of one sample's latents
     blocks : sequence of the modules that run one after another
-    places : dict of what can be read inside a block to the submodule that puts it out
+    places : dict of what can be read inside a block to its `Place`
 
     A model implements `latents` and its inverse `decode`, `predict`, the two halves of a forward pass that
     `states` runs, `embed` and `run_block`, and `settings`, what decides its features besides its tensors.
@@ -195,14 +196,14 @@ class Backbone(nn.Module):
         with torch.autocast(self.device.type, self.precision if low else None, enabled=low):
             return next(walk, None)
 
-    def inside(self, block: int, place: str) -> nn.Module:
-        """The module that puts out a place inside a block.
+    def inside(self, block: int, place: str) -> Place:
+        """A place inside a block: what it is made of there.
 
         Raises
         ------
         ValueError
             If the block or place does not exist, the message names those that do; or if the block was
-            compiled, for then its modules are not called one by one.
+            compiled or its projections fused, for then its modules are not called one by one.
         """
         if self.check_block(block) == 0:
             raise ValueError(f"block 0 is the embedding and has no inside: name blocks 1 to {self.depth}")
@@ -216,7 +217,13 @@ class Backbone(nn.Module):
                 f"{self.name} was compiled, which hides what is inside its blocks: load it with "
                 f"`compiled=False` to read {place!r}"
             )
-        return found.get_submodule(self.places[place])
+        parents = [name.rpartition(".")[0] for name in self.places[place].modules]
+        if any(getattr(found.get_submodule(parent), "fused_projections", False) for parent in parents):
+            raise ValueError(
+                f"{self.name} has the projections of its attention fused, so that none of them runs by "
+                f"itself: load it without that to read {place!r}"
+            )
+        return self.places[place]
 
     def check_block(self, block: int) -> int:
         """Return `block` as an int in [0, depth]; ValueError with the legal range otherwise."""

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from difffeat.backbones import places
 from difffeat.backbones.base import Backbone, Latents, gelu
 from difffeat.backbones.latents import pixels
 from difffeat.base.checkpoint import axes_of, check_tensors, depth_of
@@ -25,6 +26,28 @@ from difffeat.features.schedule import DDPM
 if TYPE_CHECKING:
     from difffeat.backbones.autoencoder import Autoencoder
     from difffeat.backbones.latents import PatchPCA
+
+
+QUERY, KEY = "attn1.to_q", "attn1.to_k"
+
+
+def _attended(ran):
+    count = ran.block.attn1.heads
+    return places.attention(places.heads(ran[QUERY], count), places.heads(ran[KEY], count))
+
+
+PLACES = {
+    "q": places.output(QUERY),
+    "k": places.output(KEY),
+    "v": places.output("attn1.to_v"),
+    "attention": places.output("attn1"),
+    "attention-increment": places.gated("norm1", 1, "attn1"),  # norm1 puts out five things, gates 1 and 4
+    "attention-entropy": places.entropy(_attended, QUERY, KEY),
+    "attention-distance": places.distance(_attended, 2, QUERY, KEY),
+    "hidden": places.output("ff.net.0"),
+    "mlp": places.output("ff"),
+    "mlp-increment": places.gated("norm1", 4, "ff"),
+}
 
 
 class DiT(Backbone):
@@ -53,7 +76,7 @@ class DiT(Backbone):
 
     modality = "image"
 
-    places = {"attention": "attn1", "hidden": "ff.net.0", "mlp": "ff"}
+    places = PLACES
 
     def __init__(
         self,

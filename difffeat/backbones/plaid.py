@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from difffeat.backbones import places
 from difffeat.backbones.base import Backbone, Latents, gelu
 from difffeat.base.checkpoint import axes_of, check_tensors, depth_of
 from difffeat.features.schedule import STEPS, PlaidSchedule
@@ -28,6 +29,29 @@ END = "<|endoftext_R9VQqF0Ag7|>"  # the tokenizer's only special token, id 0; it
 ROTARY_BASE = 10_000
 OFFICIAL_FILES = ("noise_schedule.pt", "gamma_bounds.pt", "embedding_matrix.pt", "model.pt")
 REFERENCE_WIDTH = 256  # the readout is scaled by width / 256, so that its size does not depend on the width
+
+
+QKV = "attn_qkv"
+
+
+def _attended(ran):
+    query, key, _ = (places.heads(part, ran.block.heads) for part in ran[QKV].chunk(3, dim=-1))
+    _, cosine, sine, *seen = ran.inputs
+    return places.attention(rotate(query, cosine, sine), rotate(key, cosine, sine), *seen)
+
+
+PLACES = {
+    "q": places.third(QKV, 0),
+    "k": places.third(QKV, 1),
+    "v": places.third(QKV, 2),
+    "attention": places.output("attn_out"),
+    "attention-increment": places.scaled("attn_out"),
+    "attention-entropy": places.entropy(_attended, QKV),
+    "attention-distance": places.distance(_attended, 1, QKV),
+    "hidden": places.output("mlp.gelu"),
+    "mlp": places.output("mlp"),
+    "mlp-increment": places.scaled("mlp"),
+}
 
 
 class Plaid(Backbone):
@@ -49,7 +73,7 @@ class Plaid(Backbone):
     """
 
     modality = "text"
-    places = {"attention": "attn_out", "hidden": "mlp.gelu", "mlp": "mlp"}
+    places = PLACES
 
     def __init__(
         self,

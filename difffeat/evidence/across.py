@@ -5,7 +5,8 @@ from pathlib import Path
 
 from difffeat.base.files import ROOT
 from difffeat.evidence.claims import find
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim
+from difffeat.evidence.papers.diff_feat.claims.claim import Claim
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.evidence.results import OTHER_DATA, Result, read_all
 
 HOLDS, FAILS, OPEN = "reproduced", "differs", "inconclusive"

@@ -129,6 +129,15 @@ def counted(page: Page) -> str:
     return f"Of {of['total']} claims: {statuses}{elsewhere}."
 
 
+def properties(folder: Path | str) -> Markdown:
+    """What the page of activations says of the second paper's three properties; nothing where a run has no
+    such page."""
+    path = Path(folder) / "50_activations.json"
+    if not path.is_file():
+        return say()
+    return claims(read(path))
+
+
 def models(folder: Path | str) -> str:
     """How large the models are that the page on the backbones measured; nothing where a run has no such
     page."""

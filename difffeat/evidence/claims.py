@@ -28,8 +28,9 @@ from dataclasses import replace
 import numpy as np
 
 from difffeat.evidence.papers.diff_feat import tables as paper
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim, numbers
+from difffeat.evidence.papers.diff_feat.claims.claim import Claim, numbers
 from difffeat.evidence.papers.diff_feat.tables import Published
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.evidence.results import Page, Result, comparable, number_status
 from difffeat.evidence.shapes import TooFewPoints
 from difffeat.probing.scoring import name_of

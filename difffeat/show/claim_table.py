@@ -8,6 +8,7 @@ download, as CSV and as JSON.
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from copy import copy
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +18,7 @@ import pandas as pd
 from difffeat.base.format import MISSING
 from difffeat.evidence import across
 from difffeat.evidence.claims import published
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.evidence.papers.listed import CLAIMS, PAPERS
 from difffeat.evidence.results import Result, read_all
 from difffeat.show import table, tables
 
@@ -76,6 +77,12 @@ class ClaimTable:
             cells |= {f"{name}: page": held.links.get((row, "claim"), "") for name, held in found.items()}
         columns = [*FIXED, *(f"{name}: {key}" for name in found for key in OF_PROFILE)]
         self.frame = pd.DataFrame(rows, columns=columns)
+
+    def of(self, paper: str) -> "ClaimTable":
+        """The rows of one paper's claims, by its name in `papers.listed`."""
+        part, named = copy(self), {claim.id for claim in PAPERS[paper]}
+        part.frame = self.frame[self.frame["id"].isin(named)].reset_index(drop=True)
+        return part
 
     @property
     def csv(self) -> str:

@@ -12,8 +12,8 @@ from difffeat.backbones import weights_folder
 from difffeat.base.format import MISSING, decimals, show, show_difference, show_interval
 from difffeat.evidence.claims import find, published
 from difffeat.evidence.numbers import result
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS
 from difffeat.evidence.papers.diff_feat.tables import Published
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.evidence.results import PAPER_NAMES, Page, Result, comparable, read_all
 from difffeat.probing.search import SearchResult
 from difffeat.show.table import Table
