@@ -311,8 +311,8 @@ def test_polygons_and_run_lengths_of_coco_make_label_maps(tmp_path):
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        ([[0, 0, 5]], "three or more corners"),
-        ([["a", 0, 1, 1, 2, 2]], "three or more corners"),
+        ([[0, 0, 5]], "at least three corners"),
+        ([["a", 0, 1, 1, 2, 2]], "at least three corners"),
         ({"counts": [4, 8], "size": [4, 6]}, "run lengths of 12 pixels"),
         ({"counts": [-4, 8, 20], "size": [4, 6]}, "counts is"),
         ({"counts": [9], "size": [3, 3]}, "run lengths of 9 pixels"),

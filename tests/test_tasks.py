@@ -1,6 +1,7 @@
 """Tasks on tokens: segmentation, label-scarce, correspondence; metrics, resamples, choices and floors."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -377,13 +378,14 @@ def test_a_pair_is_drawn_as_often_as_both_of_its_images():
 
 
 def test_a_projection_learns_which_numbers_tell_parts_apart():
-    tokens, pairs = shifted(8, width=6)
-    noise = 3 * np.random.default_rng(1).normal(size=(*tokens.shape[:2], 12)).astype(np.float32)
+    tokens, pairs = shifted(8, width=8)
+    pairs = replace(pairs, reach=np.full(len(pairs), 40.0))
+    noise = 2 * np.random.default_rng(1).normal(size=(*tokens.shape[:2], 12)).astype(np.float32)
     given = {part: np.concatenate([tokens, noise], axis=2) for part in ("train", "val", "test")}
     held = {part: pairs for part in given}
-    plain, learned = (Correspondence(held, SIDE, width=width, steps=150) for width in (0, 6))
-    scores = [task.values("test", task.counts(given)["test"])["PCK@0.15"] for task in (plain, learned)]
-    assert scores[1] > scores[0] + 0.2
+    plain, learned = (Correspondence(held, SIDE, width=width, steps=150) for width in (0, 8))
+    scores = [task.values("test", task.counts(given)["test"])["PCK@0.1"] for task in (plain, learned)]
+    assert scores[1] > 0.9 > 0.8 > scores[0]
 
 
 def objects_of(*rows):
@@ -399,7 +401,7 @@ def test_pairs_are_of_one_category_in_two_images_and_have_one_right_place():
     chosen = correspondence.drawn(objects, each=10)
     assert sorted(chosen) == [(0, 1), (1, 0), (1, 5), (3, 0), (3, 1), (4, 0), (4, 1), (5, 1)]
     assert len(correspondence.drawn(objects, each=1)) == 5
-    assert correspondence.drawn(objects, each=1, seed=1) != correspondence.drawn(objects, each=1, seed=2)
+    assert len({tuple(correspondence.drawn(objects, each=1, seed=seed)) for seed in range(6)}) > 1
 
 
 def test_framed_pairs_are_in_pixels_of_the_square_and_of_the_split(splits):

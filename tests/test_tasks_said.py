@@ -50,6 +50,7 @@ def test_a_page_records_scores_where_they_are_and_what_lies_between_them():
     assert results["segmentation_inside_point"].value == "hidden of block 6 at t = 50"
     assert results["segmentation_outputs_point"].value == "out of block 8 at t = 50"
     assert results["segmentation_inside_less_outputs"].value == pytest.approx(0.2)
+    assert results["segmentation_inside_less_best_outputs"].value == pytest.approx(0.15)
     assert results["segmentation_best_less_single"].value == pytest.approx(0.1)
     assert results["segmentation_over_outputs"].value == pytest.approx(0.25)
     assert results["segmentation_over_outputs"].unit == "points"
@@ -66,7 +67,7 @@ def test_the_answer_follows_the_numbers():
     assert "Inside against outputs: -4.0 points" in turned and ", less." in turned
     assert "more than chance" not in turned
     close = told.answer(comparison(inside=0.301, combined=0.301, combined_outputs=0.3))
-    assert close.count("the two are not told apart") == 3
+    assert close.count("the two are not told apart") == 4
 
 
 def test_ways_are_what_dots_take():

@@ -19,6 +19,7 @@ from difffeat.probing.tasks import Comparison
 
 SAID = {
     "inside_less_outputs": "the best place inside a block less the best output",
+    "inside_less_best_outputs": "the best place inside a block less the best outputs side by side",
     "best_less_single": "the best points side by side less the best single one",
     "over_outputs": "the best points side by side less the best outputs side by side",
 }
@@ -81,11 +82,15 @@ def answer(found: Comparison) -> str:
         answers.beside("the best place inside", singles[0].at_best, floors(found)),
         difference("Inside against outputs", found.gains["inside_less_outputs"]),
         difference(
+            f"Inside against the {len(found.output_points)} best outputs side by side",
+            found.gains["inside_less_best_outputs"],
+        ),
+        difference(
             f"The {len(found.points)} best points side by side against the best single one",
             found.gains["best_less_single"],
         ),
         difference(
-            f"The same against the {len(found.output_points)} best outputs side by side",
+            f"The same points against the {len(found.output_points)} best outputs side by side",
             found.gains["over_outputs"],
         ),
     ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from difffeat.probing.correspondence import Pairs
 
 BATCH = 64  # keypoints of a step
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 1e-2
 TEMPERATURE = 0.07  # of the cosines
 
 

@@ -92,7 +92,8 @@ def at(
     resamples: int = 200,
 ) -> Reached:
     """A task on one point, or on several whose tokens stand side by side."""
-    what = {"of": activations.told, "points": list(points)}
+    where = {"point": points[0]} if len(points) == 1 else {"points": list(points)}  # one is of a grid
+    what = {"of": activations.told} | where
     return _reached(tasks, what, lambda: activations.read(*points), root, resamples)
 
 
@@ -225,6 +226,7 @@ class Comparison:
         single, output = self.grid.at_best, self.outputs.at_best
         return {
             "inside_less_outputs": self.inside.at_best - output,
+            "inside_less_best_outputs": self.inside.at_best - self.combined_outputs.measured,
             "best_less_single": self.combined.measured - single,
             "over_outputs": self.combined.measured - self.combined_outputs.measured,
         }
