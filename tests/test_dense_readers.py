@@ -280,6 +280,92 @@ def test_a_picture_without_its_map_is_named(tmp_path):
         data_prep.splits(horse_settings(tmp_path / "elsewhere" / "x"))
 
 
+def write_camvid(folder, counts=(3, 2, 2)):
+    root = folder / "CamVid"
+    for part, count in zip(("train", "val", "test"), counts, strict=True):
+        for n in range(count):
+            picture(root / part / f"Seq_{n:05d}.jpg")
+            labels = np.full((10, 20), n, np.uint8)
+            labels[0] = 11
+            path = root / f"{part}annot" / f"Seq_{n:05d}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(labels).save(path)
+    return root
+
+
+def test_camvid_gives_its_three_parts_and_their_maps(tmp_path):
+    root = write_camvid(tmp_path)
+    settings = {"reader": "camvid", "folder": str(tmp_path), "check_counts": False}
+    read = data_prep.splits(settings)
+    assert {part: split.ids.tolist() for part, split in read.items()} == {
+        "train": [1, 2, 3],
+        "val": [1001, 1002],
+        "test": [2001, 2002],
+    }
+    assert [np.flatnonzero(row).tolist() for row in read["train"].labels] == [[0], [1], [2]]
+    found = data_prep.maps(settings, "test").read(2002)
+    assert (found[0] == IGNORED).all() and (found[1:] == 1).all()
+    with pytest.raises(ValueError, match="3 pictures, 367 were published"):
+        data_prep.splits(settings | {"check_counts": True})
+    path = root / "valannot" / "Seq_00001.png"
+    Image.fromarray(np.full((10, 20), 12, np.uint8)).save(path)
+    with pytest.raises(ValueError, match=r"Seq_00001.png is .* values up to 12; .* 0 to 11"):
+        data_prep.splits(settings)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"Seq_00001.png does not exist"):
+        data_prep.splits(settings)
+
+
+def write_weizmann(folder, count=9):
+    for n in range(1, count + 1):
+        picture(folder / "rgb" / f"horse{n:03d}.jpg")
+        mask = np.zeros((10, 20), bool)
+        mask[:n] = True
+        (folder / "mask").mkdir(exist_ok=True)
+        Image.fromarray(mask).save(folder / "mask" / f"horse{n:03d}.png")
+    return {"reader": "weizmann_horses", "folder": str(folder), "validation": 2, "test": 3}
+
+
+def test_horses_of_weizmann_are_parted_by_their_numbers(tmp_path):
+    settings = write_weizmann(tmp_path)
+    read = data_prep.splits(settings)
+    assert {part: len(split) for part, split in read.items()} == {"train": 4, "val": 2, "test": 3}
+    assert sorted(sample for split in read.values() for sample in split.ids.tolist()) == list(range(1, 10))
+    for part, split in read.items():
+        maps = data_prep.maps(settings, part)
+        assert all(maps.read(sample).sum() == 20 * sample for sample in split.ids.tolist())
+        assert [path.name for path in split.images] == [f"horse{n:03d}.jpg" for n in split.ids]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: picture(folder / "rgb" / "cow.jpg"), "cow.jpg has no number of its own"),
+        (lambda folder: picture(folder / "rgb" / "horse1.jpg"), "horse1.jpg has no number of its own"),
+        (lambda folder: (folder / "mask" / "horse003.png").write_bytes(b""), "horse003.png"),
+        (lambda folder: picture(folder / "mask" / "horse003.png"), "horse003.png is uint8"),
+        (lambda folder: (folder / "mask" / "horse003.png").unlink(), "horse003.png does not exist"),
+    ],
+    ids=["another animal", "a number twice", "an empty mask", "a mask in colours", "no mask"],
+)
+def test_a_wrong_file_of_weizmanns_horses_is_named(tmp_path, damage, message):
+    settings = write_weizmann(tmp_path)
+    damage(tmp_path)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        maps = data_prep.maps(settings, "train")
+        for split in data_prep.splits(settings).values():
+            for sample in split.ids:
+                maps.read(sample)
+
+
+def test_horses_of_weizmann_must_be_enough(tmp_path):
+    settings = write_weizmann(tmp_path)
+    with pytest.raises(ValueError, match="has 9 pictures; expected more than 4 for val and 5 for test"):
+        data_prep.splits(settings | {"validation": 4, "test": 5})
+    with pytest.raises(ValueError, match="the setting `test` is 0"):
+        data_prep.splits(settings | {"test": 0})
+
+
 COCO = {
     "images": [{"id": 7, "width": 6, "height": 4}, {"id": 9, "width": 3, "height": 3}],
     "categories": [{"id": 3, "name": "dog"}, {"id": 1, "name": "cat"}],

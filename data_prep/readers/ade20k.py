@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from data_prep.readers.label_png import labels_in
 from data_prep.readers.reading import check_count, number, tab_rows, there, unpacked, with_val
-from difffeat.base.checked import regular, shown
+from difffeat.base.checked import shown
 from difffeat.features.datasets import Split
 from difffeat.features.dense import IGNORED, LabelMaps
 
@@ -120,26 +120,5 @@ def _map(root, sample):
     part = "test" if sample > OF_TEST else "train"
     inner, start = FOLDERS[part]
     path = root / "annotations" / inner / f"{start}{sample % OF_TEST:08d}.png"
-    return labels_of(path, CLASSES)
-
-
-def labels_of(path: Path, classes: int) -> np.ndarray:
-    """The label map in a PNG of one channel, whose 0 is no class: uint8 (H, W) of classes from 0, `IGNORED`.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the file is not there, or is no such picture; the message names it.
-    """
-    regular(path, "the label map of an image")
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            found = np.array(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{path} is no whole PNG: {error}") from error
-    if found.ndim != 2 or found.dtype != np.uint8 or found.max(initial=0) > classes:
-        raise ValueError(
-            f"{path} is {found.dtype} {found.shape} with values up to {found.max(initial=0)}; expected one "
-            f"channel of 8 bits with 0 to {classes}"
-        )
+    found = labels_in(path, CLASSES)
     return np.where(found == 0, IGNORED, found - 1).astype(np.uint8)

@@ -44,8 +44,10 @@ def rows_of(points: np.ndarray, side: int) -> torch.Tensor:
 
 def upsampled(values: torch.Tensor, side: int, every: int = 1) -> torch.Tensor:
     """Values of tokens (n, T, C) at every `every`-th pixel across and down, (n, C, S', S')."""
-    grid = values.mT.unflatten(2, (side_of(values.shape[1]),) * 2)  # (n, C, G, G)
-    return _enlarged(grid, side)[:, :, ::every, ::every]
+    if every == 1:
+        return _enlarged(values.mT.unflatten(2, (side_of(values.shape[1]),) * 2), side)
+    taken = upsampling(values.shape[1], side).unflatten(0, (side, side))[::every, ::every]  # (S', S', T)
+    return (taken.flatten(0, 1) @ values).mT.unflatten(2, taken.shape[:2])
 
 
 def _enlarged(grid, side):
