@@ -70,6 +70,20 @@ def test_the_answer_follows_the_numbers():
     assert close.count("the two are not told apart") == 4
 
 
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [(0.1, "reproduced"), (-0.1, "differs"), (0.0, "inconclusive"), (0.03, "inconclusive")],
+)
+def test_a_difference_is_called_in_words_as_its_claim_is(value, status):
+    """The last is above 0 by the percentiles of its skewed draws, and not told apart by the claim's test."""
+    skewed = np.random.default_rng(0).exponential(size=2000)
+    number = Measured(value, value + 0.02 * (skewed - skewed.mean()))
+    found = claims.check("act_segmentation_inside_beats_outputs", number, Measured(0.0, np.zeros(2000)))
+    assert found.status == status
+    assert told.difference("a against b", number).endswith(f"{told.ENDS[status]}.")
+    assert (number.interval.low > 0) == (value > 0)
+
+
 def test_ways_are_what_dots_take():
     ways = told.ways(comparison())
     assert {name: value for name, (value, _) in ways.items()} == {

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from difffeat.base.format import show, show_interval
-from difffeat.evidence import answers
+from difffeat.evidence import answers, shapes
 from difffeat.evidence.numbers import floors as floor_results
 from difffeat.evidence.numbers import result
 from difffeat.evidence.results import Result
@@ -22,6 +22,13 @@ SAID = {
     "inside_less_best_outputs": "the best place inside a block less the best outputs side by side",
     "best_less_single": "the best points side by side less the best single one",
     "over_outputs": "the best points side by side less the best outputs side by side",
+}
+
+
+ENDS = {
+    "reproduced": "more than chance",
+    "differs": "less",
+    "inconclusive": "the two are not told apart",
 }
 
 
@@ -98,11 +105,11 @@ def answer(found: Comparison) -> str:
 
 
 def difference(name: str, number: Measured) -> str:
-    """A paired difference in words, with what its interval lets one say."""
-    low, high = number.interval
-    told = f"{show(number.value, 'points')} points ({show_interval((low, high), 'points')})"
-    end = "the two are not told apart" if low <= 0 <= high else "more than chance" if low > 0 else "less"
-    return f"{name}: {told}, {end}."
+    """A paired difference in words; whether it stands out is told as a claim of it would be tested."""
+    found = shapes.positive(number.value, number.draws)
+    ends = found.interval or (found.value, found.value)  # of a single draw
+    told = f"{show(number.value, 'points')} points ({show_interval(ends, 'points')})"
+    return f"{name}: {told}, {ENDS[found.status]}."
 
 
 def classes(
