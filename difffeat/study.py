@@ -208,7 +208,7 @@ class Study:
     def activations(
         self, trained: bool = True, splits: Mapping[str, Split] | None = None, **changes: object
     ) -> Activations:
-        """Tokens of the page's pictures at its `task_blocks`, `task_timesteps` and `places`, for tasks on
+        """Tokens of the page's pictures at its `inside_blocks`, `inside_timesteps` and `places`, for tasks on
         them.
 
         Parameters
@@ -217,7 +217,7 @@ class Study:
         splits : dict of part to Split, by default the page's
         **changes : fields of the `Recipe` in place of the page's
         """
-        points = dict(blocks=self.p.task_blocks, timesteps=self.p.task_timesteps, places=self.p.places)
+        points = dict(blocks=self.p.inside_blocks, timesteps=self.p.inside_timesteps, places=self.p.places)
         recipe = Recipe(**points | dict(pooling="none") | changes)
         return Activations(splits or self.original, self.model("image", trained), recipe)
 
