@@ -141,7 +141,8 @@ class Study:
         modality : "image" or "text"
         **changes : fields of the `Recipe` in place of the page's
         """
-        points = {name: getattr(self.p, f"{modality}_{name}") for name in ("blocks", "timesteps")}
+        left = [name for name in ("blocks", "timesteps") if name not in changes]
+        points = {name: getattr(self.p, f"{modality}_{name}") for name in left}
         if modality == "text":
             how = dict(noising=self.p.deterministic, pooling=self.p.pooling)
         else:

@@ -29,17 +29,16 @@ def noisy(model, count=3):
     return torch.randn(count, *model.latent_shape)
 
 
-def seen(model, names, timestep=30, **told):
+def seen(model, names, timestep=30):
     """{name: what a module of the block puts out}, by hooks of its own; the block's input under ""."""
     found, block = {}, model.blocks[BLOCK - 1]
-    hooks = [
-        block.get_submodule(name).register_forward_hook(
-            lambda _, inputs, output, name=name: found.setdefault(name, output)
-        )
-        for name in names
-    ]
-    hooks.append(block.register_forward_pre_hook(lambda _, inputs: found.setdefault("", inputs[0])))
-    model.states(noisy(model), timestep, [BLOCK], **told)
+
+    def keep(name):
+        return lambda module, inputs, output: found.update({name: output})
+
+    hooks = [block.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    hooks.append(block.register_forward_pre_hook(lambda _, inputs: found.update({"": inputs[0]})))
+    model.states(noisy(model), timestep, [BLOCK])
     for hook in hooks:
         hook.remove()
     return found
@@ -168,15 +167,15 @@ def test_a_map_is_computed_once_for_both_statistics(monkeypatch, backbone):
     assert len(calls) == 1
 
 
-def test_fused_projections_are_refused():
-    model = tiny.dit()
+def test_fused_projections_are_refused(tmp_path):
+    model, split = tiny.dit(), tiny.split(3, folder=tmp_path)
     model.blocks[1].attn1.fuse_projections()
     with pytest.raises(ValueError, match="dit-tiny has the projections of its attention fused.* read 'v'"):
-        Recipe([1, 2], [0], places=["v"]).of(tiny.split(3), model)
+        Recipe([1, 2], [0], places=["v"]).of(split, model)
     with pytest.raises(ValueError, match="fused"), tap(model, [(2, "attention-entropy")]):
         pass
     assert set(read(model, ["attention", "mlp", "out"])) == {"attention", "mlp", "out"}  # these are there
-    assert Recipe([1], [0], places=["v"]).of(tiny.split(3), model)["places"] == ["v"]
+    assert Recipe([1], [0], places=["v"]).of(split, model)["places"] == ["v"]
 
 
 def test_a_processor_that_projects_in_another_way_is_refused_when_it_runs():
@@ -223,9 +222,9 @@ def test_all_places_of_a_pass_are_kept_and_read(tmp_path):
 def test_gates_are_those_of_the_models_own_norm():
     """The increment of the attention, from the norm's linear layer by hand."""
     model = tiny.dit()
-    block = model.blocks[BLOCK - 1]
-    _, context = model.embed(noisy(model), torch.full((3,), 30))
-    parts = block.norm1.linear(functional.silu(context)).chunk(6, dim=1)
     found = read(model, ["attention", "mlp", *INCREMENTS])
-    for name, gate in (("attention", parts[2]), ("mlp", parts[5])):
-        torch.testing.assert_close(found[f"{name}-increment"], gate[:, None] * found[name])
+    with torch.inference_mode():
+        _, context = model.embed(noisy(model), torch.full((3,), 30))
+        parts = model.blocks[BLOCK - 1].norm1.linear(functional.silu(context)).chunk(6, dim=1)
+        for name, gate in (("attention", parts[2]), ("mlp", parts[5])):
+            torch.testing.assert_close(found[f"{name}-increment"], gate[:, None] * found[name])

@@ -116,7 +116,7 @@ def distance(attended: Callable[[Ran], Attention], axes: int, *modules: str) -> 
 
     def made(ran):
         _, weights = ran.once(attended)
-        return torch.einsum("nhqk,qk->nqh", weights, distances(weights.shape[-1], axes).to(weights))
+        return (weights * distances(weights.shape[-1], axes).to(weights)).sum(dim=-1).mT
 
     return Place(modules, made)
 

@@ -73,16 +73,17 @@ def sums(field: torch.Tensor, changed: torch.Tensor, tokens: torch.Tensor, axes:
     Raises
     ------
     ValueError
-        If there is one draw, or tokens do not tile a square.
+        If there is one draw or one image, or tokens do not tile a square.
     """
-    draws, _, count, width = field.shape
-    if draws < 2:
-        raise ValueError("what noise does to an activation shows between two draws of it; got 1")
+    draws, images, count, width = field.shape
+    if draws < 2 or images < 2:
+        raise ValueError(f"it takes two draws of noise and two images or more, got {draws} and {images}")
     field, changed = scaled(field, changed)
     middle = field.mean(dim=0)
     apart = field - middle
     noise = torch.einsum("rntd,rnsd->nts", apart, apart) / (draws - 1) / width  # (N, T, T)
-    signal = middle @ middle.mT / width - noise / draws  # of two different draws, all pairs averaged
+    # Of two different draws, all pairs averaged; the images' own mean is gone from it, hence N - 1.
+    signal = images / (images - 1) * middle @ middle.mT / width - noise / draws
     basis, frequency = (part.to(field.device) for part in waves(count, axes))
     between, all_of_it = (
         _by(frequency, torch.einsum("ft,nts,fs->nf", basis, one, basis)) for one in (noise, noise + signal)
