@@ -25,7 +25,7 @@ from difffeat.features import datasets, kinds, parts
 from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
 from difffeat.features.recipe import Recipe
-from difffeat.probing import activations, correspondence, grid
+from difffeat.probing import activations, grid, object_pairs
 from difffeat.probing.activations import Activations
 from difffeat.probing.grid import Grid
 from difffeat.probing.pairs import Pairs
@@ -233,7 +233,7 @@ class Study:
         maps = {part: data_prep.maps(self.p.data, part) for part in splits}
         return activations.label_maps(splits, maps, self.model("image")), maps["train"].names
 
-    def pairs_of_objects(self, each: int, seed: int = 0) -> dict[str, correspondence.Pairs]:
+    def pairs_of_objects(self, each: int, seed: int = 0) -> dict[str, object_pairs.Pairs]:
         """Pairs of objects of a category in two pictures: those that the data set names, or drawn.
 
         Parameters
@@ -247,8 +247,8 @@ class Study:
             if chosen is None:
                 held = set(split.ids.tolist())
                 objects = [one for one in objects if one.image in held]
-                chosen = correspondence.drawn(objects, each, seed)
-            found[part] = correspondence.framed(objects, chosen, split, self.model("image"))
+                chosen = object_pairs.drawn(objects, each, seed)
+            found[part] = object_pairs.framed(objects, chosen, split, self.model("image"))
         return found
 
     def fill(

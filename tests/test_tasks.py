@@ -15,9 +15,10 @@ from difffeat.features import extract, schedule
 from difffeat.features.dense import IGNORED, Annotated, LabelMaps
 from difffeat.features.points import Point
 from difffeat.features.recipe import Recipe
-from difffeat.probing import correspondence, pixel_heads, pixels, segmentation, tasks
+from difffeat.probing import correspondence, object_pairs, pixel_heads, pixels, segmentation, tasks
 from difffeat.probing.activations import Activations, label_maps, patches, standardised
-from difffeat.probing.correspondence import Correspondence, Pairs
+from difffeat.probing.correspondence import Correspondence
+from difffeat.probing.object_pairs import Pairs
 from difffeat.probing.segmentation import Segmentation
 
 RECIPE = Recipe(blocks=[1, 2], timesteps=[50], places=["out", "mlp"], pooling="none")
@@ -398,10 +399,10 @@ def test_pairs_are_of_one_category_in_two_images_and_have_one_right_place():
         (1, "cat", [eye]), (2, "cat", [eye, tail]), (2, "dog", [eye]),
         (3, "cat", [eye]), (3, "cat", [eye]), (4, "cat", [tail]), (5, "cat", []),
     )  # fmt: skip
-    chosen = correspondence.drawn(objects, each=10)
+    chosen = object_pairs.drawn(objects, each=10)
     assert sorted(chosen) == [(0, 1), (1, 0), (1, 5), (3, 0), (3, 1), (4, 0), (4, 1), (5, 1)]
-    assert len(correspondence.drawn(objects, each=1)) == 5
-    assert len({tuple(correspondence.drawn(objects, each=1, seed=seed)) for seed in range(6)}) > 1
+    assert len(object_pairs.drawn(objects, each=1)) == 5
+    assert len({tuple(object_pairs.drawn(objects, each=1, seed=seed)) for seed in range(6)}) > 1
 
 
 def test_framed_pairs_are_in_pixels_of_the_square_and_of_the_split(splits):
@@ -409,12 +410,12 @@ def test_framed_pairs_are_in_pixels_of_the_square_and_of_the_split(splits):
     a, b = test.ids[:2].tolist()
     points = [("eye", (3, 3)), ("tail", (9, 20)), ("nose", (1, 2))]  # the tail lies below the picture
     objects = objects_of((a, "cat", points), (b, "cat", points[:2]), (999, "cat", points))
-    pairs = correspondence.framed(objects, [(0, 1), (1, 0), (0, 2)], test, model)
+    pairs = object_pairs.framed(objects, [(0, 1), (1, 0), (0, 2)], test, model)
     assert pairs.images.tolist() == [[0, 1], [1, 0]] and pairs.names == ("eye", "eye")
     assert pairs.reach.tolist() == [8, 8] and pairs.source.tolist() == [[3, 3], [3, 3]]
-    assert correspondence.examples(pairs, 3) == [0]
+    assert object_pairs.examples(pairs, 3) == [0]
     with pytest.raises(ValueError, match="test has no two objects of a category with a keypoint in common"):
-        Correspondence({"test": correspondence.framed(objects, [], test, model)}, SIDE)
+        Correspondence({"test": object_pairs.framed(objects, [], test, model)}, SIDE)
 
 
 def test_random_noise_is_that_of_the_features(splits):

@@ -9,9 +9,9 @@ from difffeat.evidence import tasks as told
 from difffeat.evidence.papers.activations.claims.tasks import TASKS, TASKS_INSIDE
 from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.features.points import Point
-from difffeat.probing.correspondence import Pairs
 from difffeat.probing.floors import Floor
 from difffeat.probing.grid import Grid
+from difffeat.probing.object_pairs import Pairs
 from difffeat.probing.stats import Measured
 from difffeat.probing.tasks import Comparison, Reached
 from difffeat.show import tasks as figures

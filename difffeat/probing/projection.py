@@ -15,7 +15,7 @@ from torch.nn import functional
 from difffeat.probing import pixels
 
 if TYPE_CHECKING:
-    from difffeat.probing.correspondence import Pairs
+    from difffeat.probing.object_pairs import Pairs
 
 BATCH = 64  # keypoints of a step
 LEARNING_RATE = 1e-2

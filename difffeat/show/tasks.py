@@ -9,8 +9,8 @@ from matplotlib.patches import Patch
 
 from difffeat.base.format import show
 from difffeat.features.dense import IGNORED
-from difffeat.probing.correspondence import Pairs
 from difffeat.probing.grid import Grid
+from difffeat.probing.object_pairs import Pairs
 from difffeat.probing.scoring import name_of
 from difffeat.show.figure import (
     ACCENT,
