@@ -275,7 +275,7 @@ def test_a_picture_without_its_map_is_named(tmp_path):
     root = write_horses(tmp_path)
     (root / "real" / "train" / "img_3.npy").unlink()
     with pytest.raises(FileNotFoundError, match=r"img_3.npy does not exist"):
-        horse21.read(root, validation=1, check_counts=False)
+        data_prep.splits(horse_settings(root))
     with pytest.raises(FileNotFoundError, match="expected the layout of horse_21"):
         data_prep.splits(horse_settings(tmp_path / "elsewhere" / "x"))
 

@@ -35,7 +35,8 @@ def gives(**_: object) -> set[str]:
 
 def sources(folder: Path | str, **_: object) -> list[Path]:
     """The label maps."""
-    return [_annotation(path) for part in PARTS for path in _pictures(folder, part)]
+    wanted = [_annotation(path) for part in PARTS for path in _pictures(folder, part)]
+    return [there(path, "the label map of a picture") for path in wanted]
 
 
 def read(folder: Path | str, *, check_counts: bool = True) -> dict[str, Split]:

@@ -37,7 +37,8 @@ def gives(**_: object) -> set[str]:
 
 def sources(folder: Path | str, **_: object) -> list[Path]:
     """The label maps."""
-    return [path.with_suffix(".npy") for part in COUNTS for path in _pictures(folder, part)]
+    wanted = [path.with_suffix(".npy") for part in COUNTS for path in _pictures(folder, part)]
+    return [there(path, "the label map of a picture") for path in wanted]
 
 
 def read(folder: Path | str, *, validation: int = 6, check_counts: bool = True) -> dict[str, Split]:
