@@ -3,6 +3,8 @@
 A reader is a module of `data_prep.readers` with three functions that take the same settings: `read` gives
 train, val and test, `sources` the files that they are read from, `gives` what a page can find in them. One
 that makes pictures itself says by what with `made_by`, one that has a folder of its own where with `home`.
+One that gives masks has `maps`, one that gives keypoints `objects`, and `pairs` if it says which of these are
+compared; they take a part beside these settings.
 """
 
 import importlib
@@ -16,6 +18,7 @@ from data_prep.kept import prepared
 from data_prep.readers.reading import held_together
 from difffeat.base.files import ROOT
 from difffeat.features.datasets import Split
+from difffeat.features.dense import Annotated, LabelMaps
 
 
 def splits(settings: Mapping) -> dict[str, Split]:
@@ -68,6 +71,47 @@ def gives(settings: Mapping) -> set[str]:
     """
     options = {name: value for name, value in settings.items() if name != "reader"}
     return _known(settings).gives(**options)
+
+
+def maps(settings: Mapping, part: str) -> LabelMaps:
+    """What every pixel of a part shows, by sample id; as `splits` for the settings.
+
+    Raises
+    ------
+    ValueError
+        If the data set says nothing of pixels, or a file is not what it should be; the message names it.
+    """
+    return _said(settings, "masks", "maps", part)
+
+
+def objects(settings: Mapping, part: str) -> list[Annotated]:
+    """The objects of a part with their keypoints; as `splits` for the settings.
+
+    Raises
+    ------
+    ValueError
+        If the data set has no keypoints, or a file is not what it should be; the message names it.
+    """
+    return _said(settings, "keypoints", "objects", part)
+
+
+def pairs(settings: Mapping, part: str) -> list[tuple[int, int]] | None:
+    """The pairs of a part that a data set compares, places among its `objects`; None where it names none."""
+    if not hasattr(_known(settings), "pairs"):
+        return None
+    return _said(settings, "keypoints", "pairs", part)
+
+
+def _said(settings, need, function, part):
+    """What a reader says of single pixels or points."""
+    module, options = _known(settings), dict(settings)
+    if need not in gives(settings):
+        raise ValueError(f"data set {_named(settings)} has no {need}")
+    del options["reader"]
+    folder = options.pop("folder", None)
+    folder = ROOT / folder if folder is not None else module.home(**options)
+    module.sources(folder, **options)  # what is not drawn yet is now
+    return getattr(module, function)(folder, part, **options)
 
 
 def known() -> list[str]:

@@ -47,7 +47,7 @@ from difffeat.base.files import ROOT, cache_root
 FOLDER = ROOT / "notebooks" / "profiles"
 PARTS = ("train", "val", "test")  # in the order of a parameter `samples`
 # What a notebook may need of the data; readers in `data_prep` say which of it they give.
-NEEDS = ("images", "captions", "one class", "kinds", "scenes")
+NEEDS = ("images", "captions", "one class", "kinds", "scenes", "masks", "keypoints")
 
 
 @dataclass(frozen=True)

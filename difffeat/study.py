@@ -26,7 +26,8 @@ from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
 from difffeat.features.points import OUT
 from difffeat.features.recipe import Recipe
-from difffeat.probing import grid
+from difffeat.probing import activations, grid, object_pairs
+from difffeat.probing.activations import Activations
 from difffeat.probing.grid import Grid
 from difffeat.probing.pairs import Pairs
 
@@ -206,6 +207,51 @@ class Study:
     def _probed(self):
         """Where features are, and how they are probed and judged."""
         return dict(root=self.features, probing=self.length) | self.judging
+
+    def activations(
+        self, trained: bool = True, splits: Mapping[str, Split] | None = None, **changes: object
+    ) -> Activations:
+        """Tokens of the page's pictures at its `inside_blocks`, `inside_timesteps` and `places`, for tasks on
+        them.
+
+        Parameters
+        ----------
+        trained : bool, False for the untrained copy
+        splits : dict of part to Split, by default the page's
+        **changes : fields of the `Recipe` in place of the page's
+        """
+        points = dict(blocks=self.p.inside_blocks, timesteps=self.p.inside_timesteps, places=self.p.places)
+        recipe = Recipe(**points | dict(pooling="none") | changes)
+        return Activations(splits or self.original, self.model("image", trained), recipe)
+
+    def label_maps(self, splits: Mapping[str, Split] | None = None) -> tuple[dict, tuple[str, ...]]:
+        """Label maps of the page's pictures, {part: uint8 (N, S, S)}, and the names of their classes.
+
+        Parameters
+        ----------
+        splits : dict of part to Split, by default the page's
+        """
+        splits = splits or self.original
+        maps = {part: data_prep.maps(self.p.data, part) for part in splits}
+        return activations.label_maps(splits, maps, self.model("image")), maps["train"].names
+
+    def pairs_of_objects(self, each: int, seed: int = 0) -> dict[str, object_pairs.Pairs]:
+        """Pairs of objects of a category in two pictures: those that the data set names, or drawn.
+
+        Parameters
+        ----------
+        each : int, targets that are drawn for an object
+        seed : int, of the draw
+        """
+        found = {}
+        for part, split in self.original.items():
+            objects, chosen = data_prep.objects(self.p.data, part), data_prep.pairs(self.p.data, part)
+            if chosen is None:
+                held = set(split.ids.tolist())
+                objects = [one for one in objects if one.image in held]
+                chosen = object_pairs.drawn(objects, each, seed)
+            found[part] = object_pairs.framed(objects, chosen, split, self.model("image"))
+        return found
 
     def fill(
         self, modality: str, splits: Mapping[str, Split], *, seeds: Sequence[int] = (0,), **changes: object

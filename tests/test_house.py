@@ -115,7 +115,7 @@ def test_data_flow_from_wing_to_wing(path):
 def test_no_module_imports_itself_through_others():
     names = {name_of(path): path for path in MODULES}
     graph = {
-        name: {other for other in names for said in imported(path) if f"{said}.".startswith(f"{other}.")}
+        name: {other for said in imported(path) for other in names if f"{said}.".startswith(f"{other}.")}
         for name, path in names.items()
     }
     assert all(graph[name] for name in ("difffeat.study", "difffeat.show.plots"))

@@ -5,12 +5,14 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.kept import PARTS, make_once
-from data_prep.readers import coco
+from data_prep.readers import coco, coco_objects
 from data_prep.scenes import COUNTS, VERSION, generate
+from data_prep.scenes.keypoints import complete, with_keypoints
 from difffeat.base.checked import json_object
 from difffeat.base.files import cache_root
 from difffeat.base.progress import shown
 from difffeat.features.datasets import Split
+from difffeat.features.dense import Annotated, LabelMaps
 
 OWN = {part: part for part in PARTS}
 FORMER = {"kind": "scenes"}  # of files that do not say it
@@ -33,7 +35,8 @@ def named(kind: str) -> str:
 
 def gives(kind: str = "scenes", **_: object) -> set[str]:
     """What a page can find in these data."""
-    return {"images", "captions", "scenes"} | ({"one class"} if kind == "single" else set())
+    always = {"images", "captions", "scenes", "masks", "keypoints"}
+    return always | ({"one class"} if kind == "single" else set())
 
 
 def sources(
@@ -103,3 +106,17 @@ def read(
                 f"delete that folder to have them drawn again, or name another"
             )
     return splits
+
+
+def maps(folder: Path, part: str, **_: object) -> LabelMaps:
+    """What every pixel of a part shows: background, or one of the categories."""
+    return coco_objects.maps(folder / "annotations" / f"instances_{part}.json")
+
+
+def objects(folder: Path, part: str, **_: object) -> list[Annotated]:
+    """The things of a part with their keypoints; of scenes that were drawn without, these are added first."""
+    try:
+        return coco_objects.objects(complete(folder, part))
+    except OSError:  # where nothing can be written
+        instances = folder / "annotations" / f"instances_{part}.json"
+        return coco_objects.objects(instances, with_keypoints(json_object(instances), instances))

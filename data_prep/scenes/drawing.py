@@ -7,7 +7,7 @@ model, to tell things apart.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from data_prep.scenes.world import GROUNDS, HORIZON, SKIES, Scene, rng
+from data_prep.scenes.world import GROUNDS, HORIZON, SKIES, Scene, Thing, rng
 
 SUPERSAMPLE = 3
 TRUNK, LEAF, GLASS, TYRE, FLAME, SKIN = (
@@ -260,7 +260,7 @@ def _draw(picture, thing, fine):
     brush, stencil = ImageDraw.Draw(picture), ImageDraw.Draw(silhouette)
     before = picture.copy() if any(colour == "hole" for colour, _ in SHAPES[thing.category]) else None
     for colour, points in SHAPES[thing.category]:
-        corners = [tuple(corner) for corner in _to_pixels(points, thing, fine)]
+        corners = [tuple(corner) for corner in to_pixels(points, thing, fine)]
         if colour == "hole":  # the background shows through, as in a cup's handle
             window = Image.new("L", picture.size)
             ImageDraw.Draw(window).polygon(corners, fill=255)
@@ -272,12 +272,12 @@ def _draw(picture, thing, fine):
     return silhouette
 
 
-def _to_pixels(points, thing, fine):
-    """Unit-box points (n, 2) to supersampled pixels: flip, stretch, turn, scale, move."""
+def to_pixels(points: np.ndarray, thing: Thing, side: float) -> np.ndarray:
+    """Points (n, 2) of a thing's box of side 2 to pixels of a picture: flip, stretch, turn, scale, move."""
     cos, sin = np.cos(thing.turn), np.sin(thing.turn)
     shaped = points * [thing.flip * thing.stretch, 1 / thing.stretch]
     turned = shaped @ np.array([[cos, sin], [-sin, cos]])
-    return (turned * thing.size + [thing.x, thing.y]) * fine
+    return (turned * thing.size + [thing.x, thing.y]) * side
 
 
 def _paint(colour, main):

@@ -1,4 +1,4 @@
-"""Write the scenes data set in COCO's own layout: image folders, instances_*.json and captions_*.json."""
+"""Write the scenes data set in COCO's own layout: image folders, and three files of annotations a split."""
 
 import argparse
 import json
@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.scenes.drawing import render
+from data_prep.scenes.keypoints import fields, keypoints, posed
 from data_prep.scenes.language import describe
 from data_prep.scenes.regions import regions
 from data_prep.scenes.world import CATEGORIES, COUNT_SHARE, SUPERCATEGORY, layout
 from difffeat.base.progress import bar
 
 KINDS = ("scenes", "single", "regions")  # several things; one thing; several, each told of at length
-VERSION = "3"  # of what is drawn and said; raise it when the same seed gives other files
+VERSION = "3"  # of what is drawn and said; raise it when a seed gives other pictures or captions
 COUNTS = {"train": 4_000, "val": 1_000, "test": 2_000}
 FIRST_INDEX = {
     "train": 0,
@@ -45,7 +46,8 @@ def generate(
 
     Parameters
     ----------
-    folder : path; gets `<split>/<id, 12 digits>.jpg` and `annotations/{instances,captions}_<split>.json`
+    folder : path; gets `<split>/<id, 12 digits>.jpg` and, in `annotations`, `captions_<split>.json`,
+        `keypoints_<split>.json` and `instances_<split>.json`
     seed : int, the data seed
     counts : dict of split name to number of images; default `COUNTS`
     side : int, pixels
@@ -106,10 +108,15 @@ def _draw_chunk(folder, seed, side, kind, stop, start):
                 index,
                 scene,
                 (regions(scene),) if kind == "regions" else describe(scene),
-                [(_box(mask), _run_lengths(mask), int(mask.sum())) for mask in masks],
+                [_described(thing, mask) for thing, mask in zip(scene.things, masks, strict=True)],
             )
         )
     return records
+
+
+def _described(thing, mask):
+    """(box, run lengths, area, keypoints) of a thing in a picture."""
+    return _box(mask), _run_lengths(mask), int(mask.sum()), keypoints(thing, mask)
 
 
 def file_name(index: int) -> str:
@@ -133,10 +140,10 @@ def _run_lengths(mask):
 
 
 def _write_annotations(folder, split, seed, side, kind, records):
-    images, instances, captions = [], [], []
+    images, instances, points, captions = [], [], [], []
     for index, scene, sentences, things in records:
         images.append({"id": index + 1, "file_name": file_name(index), "width": side, "height": side})
-        for thing, (box, counts, area) in zip(scene.things, things, strict=True):
+        for thing, (box, counts, area, found) in zip(scene.things, things, strict=True):
             instances.append(
                 {
                     "id": len(instances) + 1,
@@ -148,6 +155,7 @@ def _write_annotations(folder, split, seed, side, kind, records):
                     "segmentation": {"counts": counts, "size": [side, side]},
                 }
             )
+            points.append(instances[-1] | fields(found))
         captions += [
             {"id": 5 * index + n + 1, "image_id": index + 1, "caption": text}
             for n, text in enumerate(sentences)
@@ -163,6 +171,7 @@ def _write_annotations(folder, split, seed, side, kind, records):
         annotations / f"captions_{split}.json", {"info": info, "images": images, "annotations": captions}
     )
     body = {"info": info, "images": images, "annotations": instances, "categories": categories}
+    _write_json(annotations / f"keypoints_{split}.json", posed(body, points))
     _write_json(annotations / f"instances_{split}.json", body)
 
 

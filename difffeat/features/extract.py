@@ -149,6 +149,35 @@ def features(
     return found.select(recipe.blocks, recipe.timesteps, recipe.places)
 
 
+def in_memory(
+    split: Split, backbone: nn.Module, recipe: Recipe, batch_size: int = 16
+) -> dict[Point, np.ndarray]:
+    """Features of a split that is small enough to be held, and is not to be kept: {point: float16 (n, ...)}.
+
+    Parameters
+    ----------
+    split, backbone, recipe : as in `extract`
+    batch_size : int
+
+    Returns
+    -------
+    dict of Point to array, as `Features.read` gives them but for their precision; float32 where half
+    precision
+        has no such numbers
+
+    Raises
+    ------
+    As `extract`.
+    """
+    run = _Run(split, backbone, recipe.of(split, backbone), batch_size, "error", lambda _: None)
+    ids, latents, _ = run._encode(range(len(split)))
+    return {point: _halved(found) for point, found in run._points(ids, latents)}
+
+
+def _halved(found):
+    return found.astype(np.float16) if np.abs(found).max(initial=0) < 6e4 else found
+
+
 def _covering(root, plan):
     """The view of a complete cache of this recipe that has all its points, or None."""
     for path in sorted(home(root, plan).glob(f"*/{plan['split']}.h5")):
