@@ -28,7 +28,7 @@ OPTIONS += [
     "--disable-background-networking",
     "--disable-dev-shm-usage",
 ]
-PATIENCE = 60  # seconds for one step
+PATIENCE = 180  # seconds for one step, on a machine that has much else to do
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def started(folder: Path):
                 target["webSocketDebuggerUrl"] for target in json.load(answer) if target["type"] == "page"
             )
         with asyncio.Runner() as runner:
-            yield Tab(runner, runner.run(websocket_connect(address, max_message_size=2**28)))
+            yield Tab(runner, runner.run(_connected(address)))
     finally:
         process.terminate()
         process.wait(PATIENCE)
@@ -59,6 +59,10 @@ def _port(process, file):
     raise RuntimeError(f"{PROGRAM} did not start: {process.poll()}")
 
 
+async def _connected(address):
+    return await websocket_connect(address, max_message_size=2**28)
+
+
 class Tab:
     """One page after another, on a screen of any width, light or dark."""
 
@@ -70,9 +74,7 @@ class Tab:
     def call(self, method, **parameters):
         """The answer to one command."""
         self.count += 1
-        self.runner.run(
-            self.socket.write_message(json.dumps({"id": self.count, "method": method, "params": parameters}))
-        )
+        self.runner.run(self._say({"id": self.count, "method": method, "params": parameters}))
         answer = self._heard(lambda message: message.get("id") == self.count)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']['message']}")
@@ -81,18 +83,23 @@ class Tab:
     def _heard(self, wanted):
         """The next message that is wanted; errors of the page on the way are kept."""
         while True:
-            text = self.runner.run(asyncio.wait_for(self.socket.read_message(), PATIENCE))
-            if text is None:
-                raise RuntimeError("Chromium has ended")
-            message = json.loads(text)
+            message = json.loads(self.runner.run(self._hear()))
             self.errors += _errors(message)
             self.loaded |= message.get("method") == "Page.loadEventFired"
             if wanted(message):
                 return message
 
+    async def _say(self, message):
+        await self.socket.write_message(json.dumps(message))
+
+    async def _hear(self):
+        text = await asyncio.wait_for(self.socket.read_message(), PATIENCE)
+        if text is None:
+            raise RuntimeError("Chromium has ended")
+        return text
+
     def open(self, page: Path, fragment: str = ""):
         """Load a page from disk; its errors are in `errors`."""
-        self.call("Page.navigate", url="about:blank")  # a page is loaded anew, whatever stands here
         self.errors, self.loaded = [], False
         self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
         if not self.loaded:

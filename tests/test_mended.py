@@ -33,3 +33,18 @@ def test_a_script_that_stands_twice_is_left_once():
     source = '<script src="a.js"></script>'
     html = f"<head>{source}{one}{other}{one}{source}</head>"
     assert mended.once(html) == f"<head>{source}{one}{other}{source}</head>"
+
+
+def test_names_hold_the_words_that_are_seen():
+    search = '<button class="btn search-button-field x" title="Search" aria-label="Search" id="b">Search Ctrl+K'
+    assert "aria-label" not in mended.page(search) and 'title="Search"' in mended.page(search)
+    icon_alone = '<button class="btn search-button" title="Search" aria-label="Search"><i></i>'
+    assert mended.page(icon_alone) == icon_alone
+    mode = '<i class="theme-switch fa-solid" data-mode="auto"  title="System Settings"></i>'
+    assert mended.page(mode) == '<i class="theme-switch fa-solid" data-mode="auto"></i>'
+    assert mended.page('<summary aria-label="Toggle hidden content"><p>Show') == "<summary><p>Show"
+
+
+def test_entries_of_the_bibliography_are_items_of_its_list():
+    entry = '<div role="list" class="citation-list"><div class="citation" id="x" role="doc-biblioentry">'
+    assert mended.page(entry) == entry.replace("doc-biblioentry", "listitem")

@@ -1,7 +1,6 @@
 """What the theme of the book leaves to do: figures with numbers, and pages that everybody can use."""
 
 import re
-from collections.abc import Callable
 from html import escape, unescape
 
 FIGURE = re.compile(r'<figure class="difffeat">(.*?alt="(.*?)".*?)</figure>', re.DOTALL)
@@ -41,9 +40,9 @@ def caption(alt: str) -> str:
 
 def page(html: str) -> str:
     """A page of the built book, mended."""
-    for mend in MENDS:
-        html = mend(html)
-    return html
+    for wrong, right in MENDS.items():
+        html = re.sub(wrong, right, html)
+    return once(html)
 
 
 def once(html: str) -> str:
@@ -59,4 +58,11 @@ def once(html: str) -> str:
     return re.sub(r"<script>[^<]*</script>\n?", first, html)
 
 
-MENDS: tuple[Callable, ...] = (once,)
+# What the theme writes, and what a screen reader needs: names that hold the words that are seen, and lists of
+# items.
+MENDS = {
+    r'(<button class="btn search-button-field[^>]*?) aria-label="Search"': r"\1",
+    r'(<i class="theme-switch[^>]*?)\s+title="[^"]*"': r"\1",
+    r'<summary aria-label="Toggle hidden content">': "<summary>",
+    r'(<div class="citation"[^>]*?) role="doc-biblioentry"': r'\1 role="listitem"',
+}
