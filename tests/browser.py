@@ -43,7 +43,11 @@ def started(folder: Path):
                 target["webSocketDebuggerUrl"] for target in json.load(answer) if target["type"] == "page"
             )
         with asyncio.Runner() as runner:
-            yield Tab(runner, runner.run(_connected(address)))
+            socket = runner.run(_connected(address))
+            try:
+                yield Tab(runner, socket)
+            finally:
+                runner.run(_closed(socket))
     finally:
         process.terminate()
         process.wait(PATIENCE)
@@ -61,6 +65,12 @@ def _port(process, file):
 
 async def _connected(address):
     return await websocket_connect(address, max_message_size=2**28)
+
+
+async def _closed(socket):
+    socket.close()
+    while await asyncio.wait_for(socket.read_message(), PATIENCE) is not None:
+        pass  # what was still on the way
 
 
 class Tab:

@@ -36,7 +36,9 @@ def test_a_script_that_stands_twice_is_left_once():
 
 
 def test_names_hold_the_words_that_are_seen():
-    search = '<button class="btn search-button-field x" title="Search" aria-label="Search" id="b">Search Ctrl+K'
+    search = (
+        '<button class="btn search-button-field x" title="Search" aria-label="Search" id="b">Search Ctrl+K'
+    )
     assert "aria-label" not in mended.page(search) and 'title="Search"' in mended.page(search)
     icon_alone = '<button class="btn search-button" title="Search" aria-label="Search"><i></i>'
     assert mended.page(icon_alone) == icon_alone
