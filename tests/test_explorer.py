@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from difffeat.backbones.noised import Frame, Word
+from difffeat.evidence.numbers import result
 from difffeat.probing.grid import Grid
 from difffeat.profiles import ROOT
 from difffeat.show import slider, sortable
@@ -54,7 +55,9 @@ def chosen(tab, tmp_path):
 
 
 def test_the_map_starts_at_the_highest_point_and_says_its_interval(chosen):
-    assert said(chosen) == "t = 50, block 4: mAP 50.0% (48.1% to 51.9%), rank 1 of 9"
+    low, high = result("point", grid(VALUES).at(50, 4)).interval
+    ends = f"{low:.1%} to {high:.1%}"
+    assert said(chosen) == f"t = 50, block 4: mAP 50.0% ({ends}), rank 1 of 9"
     cells = "[...document.querySelectorAll('.explorer tbody tr')].map((row) => row.innerText.split(/\\s+/))"
     shown = [[float(text) for text in row] for row in chosen.run(cells)]
     expected = [[block, *(100 * VALUES[:, place])] for place, block in reversed(list(enumerate(BLOCKS)))]
