@@ -80,4 +80,4 @@ unlock: $(INSTALLED)  ## after a run that was killed outright
 
 clean:  ## remove the book and what a run of PROFILE made, but not the cache
 	name=$${PROFILE##*/}; name=$${name%.yaml}; : "$${name:?PROFILE names no profile}"; \
-	  rm -rf book/_build book/notebooks book/static/mathjax build/test build/{notebooks,results,shards,log}/"$$name"
+	  rm -rf book/_build book/made book/notebooks book/static/mathjax build/test build/{notebooks,results,shards,log}/"$$name"

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from urllib.parse import unquote, urlsplit
 
+import browser
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -28,6 +29,17 @@ UNWANTED = {
     "a placeholder": re.compile(r"TODO|FIXME|\bnan\b|<\w+ object at"),
 }
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "video": "src"}
+# Every page is looked at in each of these: a wide screen and a phone, light and dark.
+SCREENS = [(width, scheme) for scheme in ("light", "dark") for width in (1280, 400)]
+BARRIERS = """
+axe.run(document, {resultTypes: ["violations"], preload: false%s}).then(({violations}) => violations
+  .filter(({impact}) => impact === "critical" || impact === "serious")
+  .flatMap(({id, impact, nodes}) => nodes.map(({target}) => `${impact} ${id} ${target.join(" ")}`)))
+"""
+WIDER = """
+[...document.body.querySelectorAll("*")].filter((tag) => tag.getBoundingClientRect().right > %d + 1)
+  .slice(0, 3).map((tag) => `${tag.tagName} ${tag.className}`)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +48,9 @@ def html():
     folder = ROOT / "build" / "test"
     shutil.rmtree(folder / "book", ignore_errors=True)
     shutil.copytree(
-        ROOT / "book", folder / "book", ignore=shutil.ignore_patterns("_build", "notebooks", "mathjax")
+        ROOT / "book",
+        folder / "book",
+        ignore=shutil.ignore_patterns("_build", "made", "notebooks", "mathjax"),
     )
     sources = [folder / "book", ROOT / "notebooks", ROOT / "results" / "scenes"]
     command = [sys.executable, ROOT / "workflow" / "compile_book.py", *sources]
@@ -53,6 +67,32 @@ def pages(html):
         for path in sorted(html.rglob("*.html"))
         if "_static" not in path.parts and path.name != "index.html"  # which only sends on to the first page
     }
+
+
+@pytest.fixture(scope="session")
+def seen(html, pages, tmp_path_factory):
+    """{page: {screen: (theme, barriers, width, what is wider)}, "errors": errors of scripts} in a browser."""
+    if browser.PROGRAM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    axe = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+    with browser.started(tmp_path_factory.mktemp("chromium")) as tab:
+        return {name: look(tab, html / name, axe) for name in pages}
+
+
+def look(tab, page, axe):
+    """What one page shows on every screen, all that is folded in it opened."""
+    tab.screen(*SCREENS[0])
+    tab.open(page)
+    tab.run("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    found = {"errors": list(tab.errors)}
+    tab.run(axe + "; 0")
+    for width, scheme in SCREENS:
+        tab.screen(width, scheme)
+        theme = tab.run("document.documentElement.dataset.theme")
+        wide = tab.run("document.documentElement.scrollWidth")
+        rules = ', runOnly: ["color-contrast"]' if scheme == "dark" else ""  # all else is as in light
+        found[width, scheme] = theme, tab.run(BARRIERS % rules), wide, tab.run(WIDER % width)
+    return found
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -86,6 +126,25 @@ def test_every_image_has_alt_text(pages):
         if not img.get("alt", "").strip()
     ]
     assert not bare, "\n".join(bare)
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}-{screen[1]}")
+def test_nobody_is_shut_out(seen, screen):
+    """axe-core finds nothing critical and nothing serious, and the page has the reader's colours."""
+    assert {found[screen][0] for found in seen.values()} == {screen[1]}
+    barriers = [f"{name}: {barrier}" for name, found in seen.items() for barrier in found[screen][1]]
+    assert not barriers, "\n".join(barriers)
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}-{screen[1]}")
+def test_no_page_is_wider_than_the_screen(seen, screen):
+    wide = [f"{name}: {found[screen][2:]}" for name, found in seen.items() if found[screen][2] > screen[0]]
+    assert not wide, "\n".join(wide)
+
+
+def test_no_script_of_a_page_fails(seen):
+    failed = {name: found["errors"] for name, found in seen.items() if found["errors"]}
+    assert not failed, "\n".join(f"{name}: {errors}" for name, errors in failed.items())
 
 
 def test_pages_load_nothing_from_a_server(html, pages):

@@ -1,10 +1,13 @@
 """Figures say in words what their values are, show them in a table, and are the same bytes every time."""
 
+import base64
 import io
 import re
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 from PIL import Image
@@ -179,3 +182,16 @@ def test_a_broken_picture_is_seen_to_be_broken(tmp_path):
     shown = plots.images(split)
     assert len(shown.pictures) == 3
     assert [note.endswith("(cannot be decoded)") for note in shown.notes] == [False, True, False]
+
+
+def test_a_figure_can_be_taken_away_as_values_and_as_lines():
+    figure = plots.dots({"a": (0.5, (0.4, 0.6)), "b": 0.25})
+    links = dict(
+        re.findall(r'<a download="figure\.(\w+)" href="data:[^,]*;base64,([^"]+)"', figure._repr_html_())
+    )
+    rows = pd.read_csv(io.BytesIO(base64.b64decode(links["csv"])), dtype=str)
+    pd.testing.assert_frame_equal(rows, figure.table.frame.astype(str), check_dtype=False)
+    drawing = ElementTree.fromstring(base64.b64decode(links["svg"]))
+    texts = [node.text for node in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    assert drawing.tag == "{http://www.w3.org/2000/svg}svg" and {"a", "b", "50%"} <= set(texts)
+    assert figure.svg == plots.dots({"a": (0.5, (0.4, 0.6)), "b": 0.25}).svg

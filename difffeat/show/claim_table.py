@@ -139,8 +139,9 @@ class ClaimTable:
 
     def _row(self, cells):
         """One claim; what it is sorted and filtered by stands in attributes."""
+        claim = f'<a href="../cards.html#{cells["id"]}">{escape(cells["claim"])}</a>'  # in the book alone
         lead = (
-            f'<th scope="row">{escape(cells["claim"])}<small>{escape(cells["metric"])}</small></th>'
+            f'<th scope="row">{claim}<small>{escape(cells["metric"])}</small></th>'
             f'<td data-label="part">{escape(cells["part"])}</td>'
             f'<td data-label="source">{escape(cells["source"])}</td>'
             f'<td data-label="paper"{_order(cells["paper"])}>{escape(cells["paper"])}</td>'

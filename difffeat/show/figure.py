@@ -29,6 +29,7 @@ GREY, LIGHT, ACCENT = "#5a5a5a", "#d9d9d9", "#D55E00"
 HEAT = matplotlib.colormaps["cividis"]
 WIDTH = 5.2  # inches; shown 520 pixels wide, so that text has the page's size there and is legible at 360
 SHOWN, DPI = 100, 200  # pixels per inch on the page and in the file
+LINES = 150_000  # bytes of a drawing as SVG at most: one of a thousand marks stays a picture
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same on every machine
     "font.size": 10.5,
@@ -50,6 +51,8 @@ STYLE = {
     "legend.fontsize": 9.5,
     "legend.handlelength": 2.2,
     "savefig.facecolor": "white",
+    "svg.hashsalt": "difffeat",  # else the same drawing has other names inside each time
+    "svg.fonttype": "none",  # text stays text: fewer bytes, and can be edited
 }
 
 
@@ -61,10 +64,11 @@ class Figure:
     png : bytes
     alt : str, what the figure shows, from the values
     table : Table of the values
+    svg : bytes, the same drawing in lines; none where they would be many more bytes than the picture
     """
 
-    def __init__(self, png: bytes, alt: str, table: Table) -> None:
-        self.png, self.alt, self.table = png, alt, table
+    def __init__(self, png: bytes, alt: str, table: Table, svg: bytes = b"") -> None:
+        self.png, self.alt, self.table, self.svg = png, alt, table, svg
 
     def __repr__(self) -> str:
         return self.alt
@@ -76,8 +80,20 @@ class Figure:
             '<figure class="difffeat">'
             f'<img src="{source(self.png)}" width="{width}" height="{height}" alt="{escape(self.alt)}" '
             'style="max-width: 100%; height: auto; background: #fff">'
-            f"</figure><details><summary>Values</summary>{self.table._repr_html_()}</details>"
+            f"</figure><details><summary>Values</summary>{self.table._repr_html_()}{self._links()}</details>"
         )
+
+    def _links(self):
+        """The values as CSV and the drawing as SVG, in links that need no file."""
+        rows = self.table.frame.to_csv(index=False, lineterminator="\n").encode()
+        kinds = {"csv": ("text/csv", rows), "svg": ("image/svg+xml", self.svg)}
+        links = (
+            f'<a download="figure.{kind}" href="data:{mime};base64,{base64.b64encode(held).decode()}">'
+            f"{kind.upper()}</a>"
+            for kind, (mime, held) in kinds.items()
+            if held
+        )
+        return f"<p>To take away: {', '.join(links)}</p>"
 
 
 styled = matplotlib.rc_context(STYLE)  # decorates what draws: the style is ours whatever the reader has set
@@ -92,9 +108,11 @@ def canvas(height: float, mosaic: Sequence | None = None, **layout: object) -> t
 
 def finished(page: Canvas, alt: str, frame: pd.DataFrame) -> Figure:
     """The drawn page as a `Figure`; the same drawing gives the same bytes."""
-    drawn = io.BytesIO()
+    drawn, lines = io.BytesIO(), io.BytesIO()
     page.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
-    return Figure(small(Image.open(drawn).convert("RGB")), alt, Table(frame))
+    page.savefig(lines, format="svg", metadata={"Date": None, "Creator": None})
+    svg = lines.getvalue() if len(lines.getvalue()) <= LINES else b""
+    return Figure(small(Image.open(drawn).convert("RGB")), alt, Table(frame), svg)
 
 
 def small(image: Image.Image) -> bytes:

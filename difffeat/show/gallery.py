@@ -59,7 +59,7 @@ def pictures(pictures: Iterable, captions: Iterable[str] | None = None) -> Galle
     captions = [f"sample {i + 1}" for i in range(len(pictures))] if captions is None else list(captions)
     if len(pictures) != len(captions) or not all(captions):
         raise ValueError(f"{len(pictures)} pictures need as many captions, none empty; got {len(captions)}")
-    return Gallery([_png(picture) for picture in pictures], captions, [""] * len(pictures))
+    return Gallery([png(picture) for picture in pictures], captions, [""] * len(pictures))
 
 
 def images(split: Split, count: int = 12) -> Gallery:
@@ -84,7 +84,7 @@ def images(split: Split, count: int = 12) -> Gallery:
     said = [
         note if picture else f"{note} (cannot be decoded)" for picture, note in zip(found, notes, strict=True)
     ]
-    return Gallery([_png(picture or BLANK) for picture in found], list(captions), said)
+    return Gallery([png(picture or BLANK) for picture in found], list(captions), said)
 
 
 def _seen(split, row):
@@ -95,7 +95,7 @@ def _seen(split, row):
         return None
 
 
-def _cell(png, caption, note):
+def _cell(held, caption, note):
     style = "width: 100%; background: #fff; image-rendering: pixelated"
     words = f"{caption} ({note})" if note else caption
     below = escape(caption) + (
@@ -103,12 +103,12 @@ def _cell(png, caption, note):
     )
     return (
         '<figure style="margin: 0; font-size: 0.85em; line-height: 1.35">'
-        f'<img src="{source(png)}" alt="{escape(words)}" style="{style}">'
+        f'<img src="{source(held)}" alt="{escape(words)}" style="{style}">'
         f"<figcaption>{below}</figcaption></figure>"
     )
 
 
-def _png(picture):
+def png(picture: Image.Image | np.ndarray) -> bytes:
     """As PNG: small pictures as they are, large ones reduced and with a palette."""
     if not isinstance(picture, Image.Image):
         array = np.asarray(picture)
