@@ -13,6 +13,8 @@ from difffeat.backbones.base import Backbone
 from difffeat.backbones.plaid import Plaid
 from difffeat.features import schedule
 
+BATCH = 32  # texts at a time: each token is held against the whole vocabulary
+
 
 class Word(NamedTuple):
     """A token of a caption and the one that it is nearest to once noised, as text."""
@@ -78,14 +80,17 @@ def kept(model: Plaid, captions: Sequence[str], timestep: int, noising: str, see
     noising : name in `schedule.NOISINGS` but "ddim"
     seed : int, of the noise
     """
-    told = model.latents(captions)
-    z = _noised(model, told.z, timestep, noising, seed)
-    same = _nearest(model, z) == _nearest(model, told.z)  # (N, T)
-    return float(same[told.mask].double().mean())
+    same = []
+    for first in range(0, len(captions), BATCH):
+        told = model.latents(captions[first : first + BATCH])
+        z = _noised(model, told.z, timestep, noising, seed, first)
+        same.append((_nearest(model, z) == _nearest(model, told.z))[told.mask])
+    return float(torch.cat(same).double().mean())
 
 
-def _noised(model, z, timestep, noising, seed):
-    noise = schedule.noise(seed, range(len(z)), z.shape[1:])
+def _noised(model, z, timestep, noising, seed, first=0):
+    """Latents noised as samples `first` and after it are."""
+    noise = schedule.noise(seed, range(first, first + len(z)), z.shape[1:])
     return schedule.noised(z, timestep, noising, model.schedule, noise)
 
 
