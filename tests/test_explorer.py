@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from difffeat.backbones.noised import Frame, Word
+from difffeat.backbones.noised import Noised, Word
 from difffeat.evidence.numbers import result
 from difffeat.probing.grid import Grid
 from difffeat.profiles import ROOT
@@ -91,7 +91,7 @@ def test_a_click_shows_the_curves_through_a_point(chosen):
 def test_the_slider_shows_one_timestep_at_a_time(tab, tmp_path):
     picture = Image.new("RGB", (8, 8), "red")
     kept, lost = [Word("cat", "cat")], [Word("cat", "dog")]
-    frames = [Frame(t, picture, picture, {"random": lost, "mean": kept}, lost) for t in (0, 300)]
+    frames = [Noised(t, picture, picture, {"random": lost, "mean": kept}, lost) for t in (0, 300)]
     opened(tab, tmp_path, slider.Slider(frames)._repr_html_(), "frames.js")
     seen = "[...document.querySelectorAll('section')].filter((one) => one.offsetHeight)"
     shown = f"{seen}.map((one) => one.dataset.timestep)"

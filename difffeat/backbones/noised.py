@@ -23,7 +23,7 @@ class Word(NamedTuple):
     nearest: str
 
 
-class Frame(NamedTuple):
+class Noised(NamedTuple):
     """A picture and its caption at one timestep.
 
     `noised` and `estimate` are the noised picture and what the model makes of it; `words` has the caption's
@@ -46,7 +46,7 @@ def frame(
     timestep: int,
     noisings: Sequence[str],
     seed: int = 0,
-) -> Frame:
+) -> Noised:
     """One picture and its caption noised to a timestep.
 
     Parameters
@@ -65,7 +65,7 @@ def frame(
     texts = {kind: _noised(text_model, told.z, timestep, kind, seed) for kind in noisings}
     words = {kind: _words(text_model, told, z) for kind, z in texts.items()}
     drawn = _noised(text_model, told.z, timestep, "random", seed)
-    return Frame(timestep, *pictures, words, _words(text_model, told, text_model.predict(drawn, timestep)))
+    return Noised(timestep, *pictures, words, _words(text_model, told, text_model.predict(drawn, timestep)))
 
 
 @torch.inference_mode()

@@ -197,7 +197,7 @@ class Comparison:
 
     Attributes
     ----------
-    grid : Grid of all places
+    grid : of all places
     points, output_points : the points whose tokens stand side by side: the best on val of all, and of outputs
     combined, combined_outputs : Reached by these
     floors : tuple of Floor, what needs no training, or no model

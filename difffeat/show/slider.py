@@ -6,7 +6,7 @@ All stand in the page. In the book `book/static/frames.js` shows one at a time, 
 from collections.abc import Sequence
 from html import escape
 
-from difffeat.backbones.noised import Frame
+from difffeat.backbones.noised import Noised
 from difffeat.show.figure import source
 from difffeat.show.gallery import png
 
@@ -22,10 +22,10 @@ class Slider:
 
     Attributes
     ----------
-    frames : list of Frame, by timestep
+    frames : list of Noised, by timestep
     """
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: Sequence[Noised]) -> None:
         self.frames = list(frames)
 
     def __repr__(self) -> str:
