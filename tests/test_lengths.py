@@ -14,7 +14,7 @@ from difffeat.evidence import results
 from difffeat.probing import probe
 from difffeat.profiles import ROOT
 
-# Page 24 trains probes of the search's length alone. The second paper's pages have not been run with long ones.
+# Page 24 trains probes of the search's length alone. Pages 51 and 52 have not been run with long ones.
 SHORT = {"24_token_length", "51_filter", "52_joined"}
 LONG = ROOT / "results" / "long" / "scenes"
 PAGES = sorted(
