@@ -14,8 +14,9 @@ from difffeat.evidence import results
 from difffeat.probing import probe
 from difffeat.profiles import ROOT
 
-# Page 24 trains probes of the search's length alone. Pages 51 and 52 have not been run with long ones.
-SHORT = {"24_token_length", "51_filter", "52_joined"}
+SHORT = {"24_token_length"}  # trains probes of the search's length alone
+# Inconclusive with the page's few steps, reproduced with the paper's: the page needs longer probes.
+CHANGED = {"52_joined": {"act_combined_beats_single"}}
 LONG = ROOT / "results" / "long" / "scenes"
 PAGES = sorted(
     path.stem for path in LONG.glob("*.json") if path.stem != "32_protocol"
@@ -47,4 +48,5 @@ def test_fewer_steps_give_the_same_statuses(page):
         {result.id: result.status for result in found.results if result.support is not None}
         for found in (stored, long)
     ]
-    assert statuses[0] == statuses[1]
+    changed = {name for name in statuses[0] | statuses[1] if statuses[0].get(name) != statuses[1].get(name)}
+    assert changed == CHANGED.get(page, set())
