@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 
 from difffeat.evidence.claims import find
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.evidence.results import read_all
 
 

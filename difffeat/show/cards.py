@@ -12,7 +12,8 @@ from difffeat.base.format import MISSING, show
 from difffeat.evidence import across
 from difffeat.evidence.claims import find, published
 from difffeat.evidence.papers.diff_feat import contents
-from difffeat.evidence.papers.diff_feat.claims import CLAIMS, Claim
+from difffeat.evidence.papers.diff_feat.claims import Claim
+from difffeat.evidence.papers.listed import CLAIMS
 from difffeat.evidence.results import Page, Result, read_all
 from difffeat.evidence.shapes import LEVEL
 from difffeat.show import table, tables
