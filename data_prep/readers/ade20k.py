@@ -17,7 +17,7 @@ from data_prep.readers.label_png import labels_in
 from data_prep.readers.reading import check_count, number, tab_rows, there, unpacked, with_val
 from difffeat.base.checked import shown
 from difffeat.features.datasets import Split
-from difffeat.features.dense import IGNORED, LabelMaps
+from difffeat.features.dense import IGNORED, LabelMaps, classes_shown
 
 FOLDERS = {"train": ("training", "ADE_train_"), "test": ("validation", "ADE_val_")}
 COUNTS = {"training": 20_210, "validation": 2_000}
@@ -70,10 +70,7 @@ def read(folder: Path | str, *, validation: int = 500, check_counts: bool = True
         if check_counts:
             check_count(root / "images" / inner, len(images), COUNTS[inner], "images")
         ids = [_id(image, part, start) for image in images]
-        labels = np.zeros((len(ids), CLASSES), np.uint8)
-        for row, sample in enumerate(ids):
-            shown_there = np.unique(_map(root, sample))
-            labels[row, shown_there[shown_there != IGNORED]] = 1
+        labels = classes_shown((_map(root, sample) for sample in ids), CLASSES)
         parts[part] = Split(part, ids, names, labels, images=images, dataset="ade20k")
     return with_val(parts, validation)
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from data_prep.kept import PARTS
 from data_prep.readers.label_png import labels_in
-from data_prep.readers.reading import check_count, there, unpacked
+from data_prep.readers.reading import check_count, pictures_in, there, unpacked
 from difffeat.features.datasets import Split
-from difffeat.features.dense import IGNORED, LabelMaps
+from difffeat.features.dense import IGNORED, LabelMaps, classes_shown
 
 NAMES = (
     *("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian"),
@@ -66,10 +66,7 @@ def read(folder: Path | str, *, check_counts: bool = True) -> dict[str, Split]:
         pictures = _ids(folder, part)
         if check_counts:
             check_count(_folder(folder, part), len(pictures), COUNTS[part], "pictures")
-        labels = np.zeros((len(pictures), len(NAMES)), np.uint8)
-        for row, path in enumerate(pictures.values()):
-            shown = np.unique(_map(path))
-            labels[row, shown[shown != IGNORED]] = 1
+        labels = classes_shown(map(_map, pictures.values()), len(NAMES))
         images = list(pictures.values())
         parts[part] = Split(part, list(pictures), NAMES, labels, images=images, dataset="camvid")
     return parts
@@ -94,11 +91,7 @@ def _folder(folder, part):
 
 
 def _pictures(folder, part):
-    inner = _folder(folder, part)
-    found = sorted(path for path in inner.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f"{inner} has no pictures; expected .png or .jpg")
-    return found
+    return pictures_in(_folder(folder, part), SUFFIXES, ".png or .jpg")
 
 
 def _annotation(picture):

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.readers.reading import check_count, there, unpacked, with_val
+from data_prep.readers.reading import check_count, pictures_in, there, unpacked, with_val
 from difffeat.base.checked import regular
 from difffeat.features.datasets import Split
-from difffeat.features.dense import IGNORED, LabelMaps
+from difffeat.features.dense import IGNORED, LabelMaps, classes_shown
 
 NAMES = (
     *("background", "person", "back", "barrel", "bridle", "chest", "ear", "eye", "forelock", "head", "hoof"),
@@ -69,10 +69,7 @@ def read(folder: Path | str, *, validation: int = 6, check_counts: bool = True) 
         pictures = _pictures(folder, part)
         if check_counts:
             check_count(pictures[0].parent, len(pictures), count, "pictures")
-        labels = np.zeros((len(pictures), len(NAMES)), np.uint8)
-        for row, path in enumerate(pictures):
-            shown = np.unique(_map(path))
-            labels[row, shown[shown != IGNORED]] = 1
+        labels = classes_shown(map(_map, pictures), len(NAMES))
         ids = list(_ids(folder, part))
         parts[part] = Split(part, ids, NAMES, labels, images=pictures, dataset="horse21")
     return with_val(parts, validation)
@@ -96,10 +93,7 @@ def _ids(folder, part):
 def _pictures(folder, part):
     inner = unpacked(folder, "horse_21") / "real" / part
     there(inner, "the layout of horse_21, real/train and real/test")
-    found = sorted(path for path in inner.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f"{inner} has no pictures; expected .png or .jpg, each with its .npy")
-    return found
+    return pictures_in(inner, SUFFIXES, ".png or .jpg, each with its .npy")
 
 
 def _map(picture):

@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,14 @@ def there(path: Path | str, expected: str) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; expected {expected}: check the setting `folder`")
     return path
+
+
+def pictures_in(folder: Path, suffixes: Sequence[str], expected: str) -> list[Path]:
+    """The pictures of a folder by name; FileNotFoundError where it has none, which says what was expected."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    if not found:
+        raise FileNotFoundError(f"{folder} has no pictures; expected {expected}")
+    return found
 
 
 def text_lines(path: Path | str, encoding: str | None = None) -> Iterator[str]:

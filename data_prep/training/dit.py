@@ -18,7 +18,6 @@ from data_prep.training import pictures, shared
 from data_prep.training.optimizers import Muon, outside
 from data_prep.training.pictures import Pictures, to_unit
 from data_prep.training.shared import Average, learning_rate, restart_with_fast_malloc
-from difffeat.backbones import weights_folder
 from difffeat.backbones.dit import DiT
 from difffeat.backbones.latents import PatchPCA
 from difffeat.base.progress import bar
@@ -64,29 +63,16 @@ MODELS = {
 
 def parse_arguments() -> argparse.Namespace:
     """The command line; every default is what the shipped weights of that model were trained with."""
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--model", choices=MODELS, default="dit-scenes", help="which model to train")
-    name = first.parse_known_args()[0].model
-    parser = argparse.ArgumentParser(
-        description=__doc__, parents=[first], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser, name = shared.parser(__doc__, MODELS, "dit-scenes")
     add = parser.add_argument
-    add("--out", default=str(weights_folder(name)), help="where weights, config, card and log go")
-    add("--run", default=f"runs/{name}", help="where latents and checkpoints are kept while training")
-    add("--samples", type=int, help="samples to see in all; may be changed until the decay begins")
-    add("--decay", type=int, help="samples of the final cosine decay of the learning rate")
     add("--images", type=int, help="pictures to train on; 0 takes all that the data have")
-    add("--data-seed", type=int, default=0, help="of scenes")
     add("--channels", type=int, help="PCA components kept of each patch of pixels")
     add("--whitening", type=float, default=0.5, help="of the components: 1 for equal variances, 0 for none")
-    add("--width", type=int)
     add("--depth", type=int, default=12)
-    add("--heads", type=int)
     add("--batch", type=int, default=32)
     add("--rate", type=float, default=3e-3, help="peak learning rate")
     add("--seed", type=int, default=0, help="of initialisation, batch order and noise")
     add("--threads", type=int, default=2)
-    add("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
     add("--save-every", type=int, default=500, help="steps between checkpoints")
     parser.set_defaults(**MODELS[name].options)
     return parser.parse_args()

@@ -29,7 +29,6 @@ from data_prep.training.variational import (
     training_step,
 )
 from data_prep.training.vocabulary import noun_cosine, spread, train_tokenizer
-from difffeat.backbones import weights_folder
 from difffeat.backbones.plaid import Plaid
 from difffeat.base.files import write_whole
 from difffeat.base.progress import bar
@@ -73,24 +72,12 @@ MODELS = {
 
 def parse_arguments() -> argparse.Namespace:
     """The command line; every default is what the shipped weights of that model were trained with."""
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--model", choices=MODELS, default="plaid-scenes", help="which model to train")
-    name = first.parse_known_args()[0].model
-    parser = argparse.ArgumentParser(
-        description=__doc__, parents=[first], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser, name = shared.parser(__doc__, MODELS, "plaid-scenes")
     add = parser.add_argument
-    add("--out", default=str(weights_folder(name)), help="where weights, config, card and log go")
-    add("--run", default=f"runs/{name}", help="where checkpoints are kept while training")
-    add("--samples", type=int, help="samples to see; may be changed until the decay begins")
-    add("--decay", type=int, help="samples of the learning rate's final cosine decay")
     add("--texts", type=int, help="texts to train on; 0 takes all that the data have")
-    add("--data-seed", type=int, default=0, help="of scenes")
     add("--vocabulary", type=int, help="entries of the tokenizer")
     add("--length", type=int, help="tokens that a text is cut or padded to")
-    add("--width", type=int)
     add("--depth", type=int, default=8)
-    add("--heads", type=int)
     add(
         "--output-prior",
         action=argparse.BooleanOptionalAction,
@@ -103,7 +90,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch", type=int, default=64, help="texts of a step, a multiple of 8")
     add("--seed", type=int, default=0, help="of initialisation, mixture, batch order and noise")
     add("--threads", type=int, default=1)
-    add("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
     add("--save-every", type=int, default=250, help="steps between checkpoints")
     parser.set_defaults(**MODELS[name].options)
     return parser.parse_args()

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from difffeat.backbones.shipped import weights_folder
 from difffeat.base.files import write_whole
 
 # Training allocates and frees the same large buffers every step. By default glibc returns them to the system
@@ -32,6 +33,39 @@ def restart_with_fast_malloc() -> None:
     """Start this command again with `MALLOC` set, unless it is: glibc reads it at start only."""
     if sys.platform == "linux" and any(os.environ.get(name) != value for name, value in MALLOC.items()):
         os.execvpe(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MALLOC})
+
+
+def parser(description: str, models: Mapping, default: str) -> tuple[argparse.ArgumentParser, str]:
+    """A parser with the options that every training takes, and the model that the command line names.
+
+    The options of that model are the defaults: set them after the others are added, whose own would win.
+
+    Parameters
+    ----------
+    description : str
+    models : dict of name to a model
+    default : str, the model where none is named
+    """
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--model", choices=models, default=default, help="which model to train")
+    name = first.parse_known_args()[0].model
+    found = argparse.ArgumentParser(
+        description=description, parents=[first], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = found.add_argument
+    add("--out", default=str(weights_folder(name)), help="where weights, config, card and log go")
+    add(
+        "--run",
+        default=f"runs/{name}",
+        help="where checkpoints are kept while training, and latents of pictures",
+    )
+    add("--samples", type=int, help="samples to see in all; may be changed until the decay begins")
+    add("--decay", type=int, help="samples of the final cosine decay of the learning rate")
+    add("--data-seed", type=int, default=0, help="of scenes")
+    add("--width", type=int)
+    add("--heads", type=int)
+    add("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
+    return found, name
 
 
 class Average:

@@ -13,11 +13,10 @@ import torch
 
 from data_prep.scenes.generate import FIRST_INDEX
 from data_prep.scenes.language import captions
-from data_prep.training import dit, pictures
+from data_prep.training import dit, pictures, shared
 from data_prep.training.optimizers import Muon, outside
 from data_prep.training.shared import Average, restart_with_fast_malloc
 from difffeat import backbones
-from difffeat.backbones import weights_folder
 from difffeat.backbones.captioned import EMPTY, CaptionedUNet
 from difffeat.features.schedule import DDPM
 
@@ -35,23 +34,11 @@ MODELS = {
 
 def parse_arguments() -> argparse.Namespace:
     """The command line; every default is what the shipped weights were trained with."""
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--model", choices=MODELS, default="unet-scenes", help="which model to train")
-    name = first.parse_known_args()[0].model
-    parser = argparse.ArgumentParser(
-        description=__doc__, parents=[first], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser, name = shared.parser(__doc__, MODELS, "unet-scenes")
     add = parser.add_argument
-    add("--out", default=str(weights_folder(name)), help="where weights, config, card and log go")
-    add("--run", default=f"runs/{name}", help="where latents and checkpoints are kept while training")
-    add("--samples", type=int, help="samples to see in all; may be changed until the decay begins")
-    add("--decay", type=int, help="samples of the final cosine decay of the learning rate")
     add("--images", type=int, help="scenes to train on")
-    add("--data-seed", type=int, default=0, help="of scenes")
     add("--channels", type=int, help="PCA components kept of each patch of pixels")
     add("--whitening", type=float, default=0.5, help="of the components: 1 for equal variances, 0 for none")
-    add("--width", type=int)
-    add("--heads", type=int)
     add("--levels", type=int, default=2, help="resolutions")
     add("--repeats", type=int, default=1, help="residual modules and transformers of a level on the way down")
     add("--groups", type=int, default=16, help="of channels that are normalised together")
@@ -61,7 +48,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--rate", type=float, default=2e-3, help="peak learning rate")
     add("--seed", type=int, default=0, help="of initialisation, batch order, noise and empty captions")
     add("--threads", type=int, default=2)
-    add("--device", default="cpu", help="where the model is trained: cpu, cuda, ...")
     add("--save-every", type=int, default=200, help="steps between checkpoints")
     parser.set_defaults(**MODELS[name].options)
     return parser.parse_args()

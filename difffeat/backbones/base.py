@@ -13,9 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from difffeat.backbones.latents import pixels
 from difffeat.backbones.places import Place
 from difffeat.backbones.taps import tap
 from difffeat.base.checkpoint import digest_of
@@ -233,3 +235,26 @@ class Backbone(nn.Module):
                 "counted by how many have run"
             )
         return int(block)
+
+
+class ImageBackbone(Backbone):
+    """A backbone of pictures: what turns them into latents and back.
+
+    Attributes
+    ----------
+    encoder : object with `encode` and `decode`, as `DiT` takes it
+    image_side : int, pixels
+    framing : str, see `latents.square`
+    """
+
+    modality = "image"
+
+    def latents(self, images: Sequence[Image.Image]) -> Latents:
+        """Latents (N, C, H, W) of N PIL images, each made a square of `image_side`."""
+        return Latents(self.encoder.encode(pixels(images, self.image_side, self.framing)), None)
+
+    @torch.inference_mode()
+    def decode(self, z: torch.Tensor) -> list[Image.Image]:
+        """N PIL images of clean latents (N, C, H, W)."""
+        levels = (self.encoder.decode(z) + 1) * 127.5  # (N, 3, S, S)
+        return [Image.fromarray(image) for image in levels.round().byte().permute(0, 2, 3, 1).cpu().numpy()]

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from diffusers import DiTTransformer2DModel
-from PIL import Image
 from torch import nn
 from torch.nn import functional
 
 from difffeat.backbones import places
-from difffeat.backbones.base import Backbone, Latents, gelu
-from difffeat.backbones.latents import pixels
+from difffeat.backbones.base import ImageBackbone, gelu
 from difffeat.base.checkpoint import axes_of, check_tensors, depth_of
 from difffeat.features.schedule import DDPM
 
@@ -50,7 +48,7 @@ PLACES = {
 }
 
 
-class DiT(Backbone):
+class DiT(ImageBackbone):
     """A diffusion transformer on image latents, unconditional through the null label.
 
     diffusers builds a slightly different model than the paper's: it spaces the timestep's frequencies by
@@ -73,8 +71,6 @@ class DiT(Backbone):
         usual random start to every layer: an untrained copy whose blocks do something, which is the stronger
         floor.
     """
-
-    modality = "image"
 
     places = PLACES
 
@@ -135,16 +131,6 @@ class DiT(Backbone):
     def blocks(self) -> nn.ModuleList:
         """The transformer's blocks."""
         return self.transformer.transformer_blocks
-
-    def latents(self, images: Sequence[Image.Image]) -> Latents:
-        """Latents (N, C, H, W) of N PIL images, each made a square of `image_side`."""
-        return Latents(self.encoder.encode(pixels(images, self.image_side, self.framing)), None)
-
-    @torch.inference_mode()
-    def decode(self, z: torch.Tensor) -> list[Image.Image]:
-        """N PIL images of clean latents (N, C, H, W)."""
-        levels = (self.encoder.decode(z) + 1) * 127.5  # (N, 3, S, S)
-        return [Image.fromarray(image) for image in levels.round().byte().permute(0, 2, 3, 1).cpu().numpy()]
 
     def embed(self, z: torch.Tensor, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens (N, T, D), T = H W / patch^2, and the conditioning (N, D) that all blocks share."""

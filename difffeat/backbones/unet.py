@@ -22,11 +22,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
-from PIL import Image
 from torch import nn
 
-from difffeat.backbones.base import Backbone, Latents
-from difffeat.backbones.latents import pixels
+from difffeat.backbones.base import ImageBackbone
 from difffeat.backbones.streamed import streamed
 from difffeat.backbones.unet_places import Place, check_readable, hooked, places_of, steps_of
 from difffeat.features.points import OUT
@@ -54,7 +52,7 @@ class Prompt(NamedTuple):
     pooled: torch.Tensor | None = None
 
 
-class UNet(Backbone):
+class UNet(ImageBackbone):
     """An unmodified U-Net of diffusers.
 
     Parameters
@@ -77,8 +75,6 @@ class UNet(Backbone):
     ValueError
         If the network takes a condition that is not there, as classes.
     """
-
-    modality = "image"
 
     def __init__(
         self,
@@ -121,16 +117,6 @@ class UNet(Backbone):
     def blocks(self) -> list[nn.Module]:
         """The modules whose outputs are the blocks 1 to `depth`."""
         return [self.network.get_submodule(step.module) for step in self.steps]
-
-    def latents(self, images: Sequence[Image.Image]) -> Latents:
-        """Latents (N, C, H, W) of N PIL images, each made a square of `image_side`."""
-        return Latents(self.encoder.encode(pixels(images, self.image_side, self.framing)), None)
-
-    @torch.inference_mode()
-    def decode(self, z: torch.Tensor) -> list[Image.Image]:
-        """N PIL images of clean latents (N, C, H, W)."""
-        levels = (self.encoder.decode(z) + 1) * 127.5  # (N, 3, S, S)
-        return [Image.fromarray(image) for image in levels.round().byte().permute(0, 2, 3, 1).cpu().numpy()]
 
     def forward(
         self, z: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor | None = None

@@ -3,7 +3,7 @@
 Readers of data sets give them, by sample id; tasks on tokens read them. Letters: H, W pixels of a picture.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,6 +47,15 @@ class LabelMaps:
                 f"the label map of sample {sample} has class {wrong[0]}; there are {len(self.names)}, from 0"
             )
         return found
+
+
+def classes_shown(maps: Iterable[np.ndarray], classes: int) -> np.ndarray:
+    """Which classes each of N label maps shows anywhere, uint8 (N, K): labels of the pictures."""
+    rows = []
+    for found in maps:
+        shown = np.unique(found)
+        rows.append(np.isin(np.arange(classes), shown[shown != IGNORED]))
+    return np.array(rows, np.uint8).reshape(-1, classes)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from difffeat.probing import metrics, scoring, stats
+from difffeat.probing import metrics, ranks, scoring, stats
 from difffeat.probing.floors import Floor
 from difffeat.probing.grid import Grid
 from difffeat.probing.label_sets import exact_match_by_label_set
@@ -217,11 +216,7 @@ def rank_correlation(frequency: ArrayLike, measured: stats.Measured) -> stats.Me
     frequency : array of shape (K,)
     measured : Measured of value (K,)
     """
-    rows = np.vstack([measured.value, measured.draws])
-    ranks, order = pd.DataFrame(rows).rank(axis=1).to_numpy(), pd.Series(frequency).rank().to_numpy()
-    ranks, order = ranks - ranks.mean(axis=1, keepdims=True), order - order.mean()
-    spread = np.sqrt((ranks**2).sum(axis=1) * (order**2).sum())
-    found = np.divide(ranks @ order, spread, out=np.zeros(len(rows)), where=spread > 0)
+    found = ranks.rank_correlation(np.vstack([measured.value, measured.draws]), frequency)
     return stats.Measured(float(found[0]), found[1:])
 
 

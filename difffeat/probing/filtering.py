@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
 
 from difffeat.features.points import Point
 from difffeat.probing import stats
+from difffeat.probing.ranks import rank_correlation
 from difffeat.probing.stats import Measured
 
 if TYPE_CHECKING:
@@ -120,15 +120,9 @@ def pool(grid: Grid, found: Qualities) -> Pool:
 
 def correlated(first: Measured, second: Measured) -> Measured:
     """Rank correlation of two numbers of the same things, values (n,), draws (R, n), draw by draw."""
-    draws = [rank_correlation(*both) for both in zip(first.draws, second.draws, strict=False)]
-    return Measured(rank_correlation(first.values, second.values), np.array(draws))
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's correlation of two sequences, 0 where one of them is constant."""
-    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]
-    size = float(np.sqrt(np.square(ranks[0]).sum() * np.square(ranks[1]).sum()))
-    return float(ranks[0] @ ranks[1]) / size if size else 0.0
+    count = min(len(first.draws), len(second.draws))
+    draws = rank_correlation(first.draws[:count], second.draws[:count])
+    return Measured(float(rank_correlation(first.values, second.values)), draws)
 
 
 def _among(values, kept, top):
