@@ -88,6 +88,7 @@ def look(tab, page, axe):
     tab.run(axe + "; 0")
     for width, scheme in SCREENS:
         tab.screen(width, scheme)
+        tab.settle()
         theme = tab.run("document.documentElement.dataset.theme")
         wide = tab.run("document.documentElement.scrollWidth")
         rules = ', runOnly: ["color-contrast"]' if scheme == "dark" else ""  # all else is as in light

@@ -63,6 +63,16 @@ def _port(process, file):
     raise RuntimeError(f"{PROGRAM} did not start: {process.poll()}")
 
 
+# Two frames, so that a page's listeners of its size and scheme have run, and the end of what is animated.
+SETTLED = """(async () => {
+  const frame = () => new Promise((go) => { requestAnimationFrame(go); setTimeout(go, 500); });
+  await frame();
+  await frame();
+  const ends = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity);
+  await Promise.allSettled(ends.map((one) => one.finished));
+})()"""
+
+
 async def _connected(address):
     return await websocket_connect(address, max_message_size=2**28)
 
@@ -131,6 +141,10 @@ class Tab:
         if "exceptionDetails" in answer:
             raise RuntimeError(_said(answer["exceptionDetails"]))
         return answer["result"].get("value")
+
+    def settle(self):
+        """Wait until the page has drawn what was asked for: its own scripts have heard, nothing fades in."""
+        self.run(SETTLED)
 
     def press(self, key, text=""):
         """Press and let go of a key."""

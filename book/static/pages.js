@@ -19,7 +19,8 @@
   function reach() {
     for (const box of document.querySelectorAll("article :is(pre, div, details, dl, span.math)")) {
       const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
-      if (scrolls && !box.hasAttribute("tabindex")) {
+      // The theme gives -1 to code that did not scroll when the page was loaded.
+      if (scrolls && box.tabIndex < 0) {
         box.tabIndex = 0;
         box.dataset.reached = "";
       } else if (!scrolls && "reached" in box.dataset) {

@@ -98,9 +98,7 @@ def _seen(split, row):
 def _cell(held, caption, note):
     style = "width: 100%; background: #fff; image-rendering: pixelated"
     words = f"{caption} ({note})" if note else caption
-    below = escape(caption) + (
-        f'<br><span style="opacity: 0.75"><em>{escape(note)}</em></span>' if note else ""
-    )
+    below = escape(caption) + (f"<br><em>{escape(note)}</em>" if note else "")
     return (
         '<figure style="margin: 0; font-size: 0.85em; line-height: 1.35">'
         f'<img src="{source(held)}" alt="{escape(words)}" style="{style}">'
