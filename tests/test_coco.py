@@ -287,8 +287,8 @@ def test_the_reader_of_coco_reads_scenes_and_holds_out_a_validation_part(scenes)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"reader": "imagenet"}, "reader 'imagenet'; known: ag_news, .*coco"),
-        ({}, "reader None; known"),
+        ({"reader": "imagenet"}, "the data settings have reader 'imagenet'; known: ade20k, .*coco"),
+        ({}, "the data settings have reader None; known"),
         ({"reader": "scenes", "sede": 1}, "does not take sede; it takes folder, seed, counts"),
         ({"reader": "voc"}, "reader 'voc' needs the data settings folder"),
         ({"reader": "coco", "folder": "x", "parts": {"train": "a", "dev": "b"}}, "must name train and test"),

@@ -194,6 +194,7 @@ def test_a_book_takes_the_place_of_the_old_one_whole_or_not_at_all(tmp_path, mon
     book, html = tmp_path, tmp_path / "_build" / "html"
     html.mkdir(parents=True)
     (html / "old.html").touch()
+    (book / "_config.yml").write_text("repository: {url: ''}\n")
 
     def left(ends):
         monkeypatch.setitem(compiler, "subprocess", Builder(ends))

@@ -41,7 +41,7 @@ def test_a_claim_that_is_a_trend_is_recorded_by_the_page_that_it_names(claim):
         assert claim.needs.startswith(("SPair-71k and", "ADE20K and", "Horse-21 and"))
         return
     text = (ROOT / "notebooks" / f"{claim.needs}.ipynb").read_text(encoding="utf-8")
-    assert f'\\"{claim.id}\\"' in text and declared(claim.needs)["needs"] == ["images"]
+    assert f'\\"{claim.id}\\"' in text and "images" in declared(claim.needs)["needs"]
 
 
 def test_the_printed_numbers():
