@@ -15,7 +15,7 @@ export PYTHON PROFILE RUN GPU
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv book test plan usage record keep unlock clean
+.PHONY: help venv book test plan usage record pdf keep unlock clean
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.venv/cache/matplotlib
 export MPLBACKEND := agg
@@ -52,11 +52,13 @@ plan: $(INSTALLED)  ## what PROFILE lacks and takes: passes, disk, hours on a GP
 usage: $(INSTALLED)  ## what each page of the last run of PROFILE took: seconds and memory
 	@python workflow/usage.py "$$PROFILE"
 
-# Of the recorded pages that of real captions is held to its outputs, where the data are; the others take minutes.
+# Pages that say that they are recorded are taken as they are, for they take long.
+# Of those on other data that of real captions is held to its outputs, where the data are; the others take minutes.
 # Pages that read what others have recorded come after these, the page of claims last: it reads all.
 CLAIMS := notebooks/90_claims.ipynb
 LAST := $(filter-out $(CLAIMS),$(shell grep -l 'p\.results' notebooks/*.ipynb)) $(CLAIMS)
-PAGES := $(filter-out $(LAST),$(sort $(wildcard notebooks/*.ipynb)))
+LONG := $(shell grep -l '^   "recorded": true' notebooks/*.ipynb)
+PAGES := $(filter-out $(LAST) $(LONG),$(sort $(wildcard notebooks/*.ipynb)))
 PAGES += $(if $(DIFFFEAT_REFERENCE),notebooks/recorded/coco_captions.ipynb)
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval.cfg
 
@@ -65,12 +67,17 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 1800 --nbval-sanitize-
 TESTED := OMP_NUM_THREADS=1 DIFFFEAT_RESULTS=build/test/results python -m pytest $(NBVAL)
 test: book  ## unit tests, every notebook against its stored output, the strict book build and its checks
 	rm -rf build/test
+	mkdir -p build/test/results/scenes
+	cp $(LONG:notebooks/%.ipynb=results/scenes/%.json) build/test/results/scenes  # as recorded, for pages that sum up
 	$(TESTED) -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder \
 	  $(PAGES) tests/test_*.py tests/book_checks.py
 	$(TESTED) $(LAST) tests/results_checks.py
 
 record: $(INSTALLED)  ## run recorded pages that are not up to date; DIFFFEAT_REFERENCE: the folder of real data
 	@python workflow/record.py
+
+pdf: $(INSTALLED)  ## print the book that `make book` made: one file, book/_build/pdf/book.pdf; needs Chromium
+	@python workflow/print_book.py book
 
 keep: $(INSTALLED)  ## take the outputs and results of the last run over into notebooks/, results/ and README.md
 	python workflow/keep.py "$$PROFILE"

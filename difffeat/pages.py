@@ -1,9 +1,14 @@
 """The pages there are: which runs after which, and which run under a profile."""
 
+import json
 from collections.abc import Sequence, Set
+from pathlib import Path
 
 from difffeat import profiles
+from difffeat.base.files import ROOT
 from difffeat.profiles import declared, needed, notebooks, planned
+
+FOLDER = profiles.FOLDER.parent
 
 
 def after() -> dict[str, list]:
@@ -14,7 +19,7 @@ def after() -> dict[str, list]:
     ValueError
         If one runs after a page that there is not.
     """
-    pages = [name for name in notebooks() if (profiles.FOLDER.parent / f"{name}.ipynb").is_file()]
+    pages = [name for name in notebooks() if (FOLDER / f"{name}.ipynb").is_file()]
     found = {}
     for page in pages:
         named = declared(page).get("after", [])
@@ -58,3 +63,21 @@ def runs(profile: profiles.Profile, pages: Sequence[str], gives: Set[str]) -> li
             f"{profile.data.get('reader')!r} gives {', '.join(sorted(gives))}; leave these pages out"
         )
     return [page for page in chosen if not short[page]]
+
+
+def recorded() -> list[Path]:
+    """Notebooks that `make record` runs and that keep their outputs: all of `notebooks/recorded`, which no
+    workflow runs, and those that say so in their metadata, for they take long."""
+    long = [path for path in FOLDER.glob("*.ipynb") if declared(path.stem).get("recorded")]
+    return sorted([*long, *(FOLDER / "recorded").glob("*.ipynb")], key=lambda path: path.stem)
+
+
+def as_recorded(page: str, profile: profiles.Profile) -> Path | None:
+    """The results that stand for a run of a page under a Profile: it is recorded, under this profile of the
+    project and with the parameters that it would have now. None where it has to run."""
+    stored = ROOT / "results" / profile.name / f"{page}.json"
+    own = all(Path(file).parent == profiles.FOLDER for file in profile.files)
+    if not (declared(page).get("recorded") and own and stored.is_file()):
+        return None
+    measured = json.loads(stored.read_text(encoding="utf-8"))["parameters"]
+    return stored if measured == json.loads(json.dumps(planned(profile, page))) else None

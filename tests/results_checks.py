@@ -12,7 +12,7 @@ from difffeat.profiles import ROOT
 def test_measured_results_are_the_stored_ones_within_tolerance():
     measured = ROOT / os.environ["DIFFFEAT_RESULTS"] / "scenes"
     stored = ROOT / "results" / "scenes"
-    names = {path.stem for path in Path(ROOT / "notebooks").glob("*.ipynb")}
+    names = {path.stem for path in Path(ROOT / "notebooks").glob("*.ipynb")}  # the recorded ones were copied
     assert (
         {path.stem for path in stored.glob("*.json")}
         == names

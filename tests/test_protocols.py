@@ -1,7 +1,6 @@
 """Claims judged under other protocols: each protocol does what it says, and the table shows what was
 found."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -92,19 +91,3 @@ def test_strips_show_a_mark_for_each_protocol_and_its_status_to_a_screen_reader(
     assert html.count("✗") == 1 and html.count("✓") == 3 and 'aria-label="differs"' in html
     assert protocols.steady(found) == (["y"], ["x"])
     assert strips.numbers(found).frame.iloc[0]["steps 640"] == "+10.0 (+0.0 to +20.0)"
-
-
-def test_a_page_says_what_longer_probes_change(tmp_path):
-    a, b = Choice("steps", "640"), Choice("steps", "2,560")
-    found = {a: results(x="differs", y="reproduced"), b: results(x="reproduced", y="reproduced")}
-    path = tmp_path / "32_protocol.json"
-    assert protocols.longer(found, path) == "", "nothing is said where nothing is stored"
-    long = {Choice("steps", "25,880"): results(x="inconclusive", y="reproduced")} | {b: found[b]}
-    stored = {"schema": 2, "profile": "scenes", "notebook": "32_protocol", "dataset": "scenes", "results": []}
-    stored |= {"parameters": {}, "cache": [], "commit": None, "versions": {}, "run": {}}
-    path.write_text(json.dumps(stored | {"details": protocols.details(long)}))
-    said = protocols.longer(found, path)
-    assert said.startswith(
-        "With probes of 25,880 steps, measured apart, these are others: claim x (inconclusive,"
-    )
-    assert "with 2,560 reproduced" in said and "claim y" not in said

@@ -2,16 +2,19 @@
 
 import runpy
 import sys
+from dataclasses import replace
 
 import pytest
 
+from difffeat import pages
 from difffeat.backbones.shipped import OF_REAL_DATA, SHIPPED, weights_folder
-from difffeat.profiles import ROOT
+from difffeat.profiles import ROOT, load, planned
 
 sys.path.insert(0, str(ROOT / "workflow"))
 import made_by
 
-RECORDED = sorted((ROOT / "notebooks" / "recorded").glob("*.ipynb"))
+RECORDED = pages.recorded()
+LONG = [page for page in RECORDED if page.parent.name == "notebooks"]
 profile_of = runpy.run_path(str(ROOT / "workflow" / "record.py"))["profile_of"]
 
 
@@ -46,3 +49,19 @@ def test_a_page_tells_that_its_code_has_changed(tmp_path, monkeypatch):
     stored.write_text(stored.read_text().replace(made_by.code(page), "0" * 64))
     assert "has changed since" in stale(page)
     assert stale(ROOT / "notebooks" / "90_claims.ipynb") == ""
+
+
+@pytest.mark.parametrize("page", LONG, ids=lambda page: page.stem)
+def test_a_long_page_stands_as_it_was_recorded_with_its_parameters_alone(page, tmp_path, monkeypatch):
+    scenes = load("scenes")
+    stored = pages.as_recorded(page.stem, scenes)
+    assert stored == ROOT / "results" / "scenes" / f"{page.stem}.json"
+    other = replace(scenes, parameters={"resamples": 100})
+    assert planned(other, page.stem)["resamples"] == 100 and pages.as_recorded(page.stem, other) is None
+    elsewhere = replace(scenes, files=(tmp_path / "scenes.yaml",))
+    assert pages.as_recorded(page.stem, elsewhere) is None, "another profile of this name"
+    assert pages.as_recorded(page.stem, load("scenes-single")) is None, "nothing is stored there"
+
+
+def test_pages_that_are_not_recorded_run():
+    assert pages.as_recorded("20_probe_image_grid", load("scenes")) is None

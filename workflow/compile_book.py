@@ -178,9 +178,8 @@ def provenance(path: Path | str) -> str:
 
 
 def stale(notebook: Path) -> str:
-    """What is said of a page recorded from real data by other code than today's; nothing of any other."""
-    recorded = notebook.stem in made_by.stored() and notebook.parent.name == "recorded"
-    if not (recorded and made_by.changed(notebook)):
+    """What is said of a recorded page that other code made than today's; nothing of any other."""
+    if notebook.stem not in made_by.stored() or not made_by.changed(notebook):
         return ""
     told = "The code that makes these numbers has changed since; <code>make record</code> measures them anew."
     return f'<p class="provenance">{told}</p>\n'

@@ -8,6 +8,7 @@ source does not change by that, so its time stays and nothing has to run again.
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -25,20 +26,26 @@ COLUMNS = ["claim", "metric", "paper", "ours", "interval", "status", "contradict
 
 def main(profile: str) -> None:
     profile = profiles.load(profile).name
-    results = Path("results", profile)
-    results.mkdir(parents=True, exist_ok=True)
-    for result in sorted(Path("build/results", profile).glob("*.json")):
-        shutil.copyfile(result, results / result.name)
+    kept = results(sorted(Path("build/results", profile).glob("*.json")), profile)
     stored = Path("notebooks") if profile == "scenes" else Path("notebooks", "recorded")
     for executed in sorted(Path("build/notebooks", profile).glob("*.ipynb")):
         if (stored / executed.name).is_file():
-            keep_outputs(executed, stored / executed.name)
+            outputs(executed, stored / executed.name)
     if profile == "scenes":
         readme = Path("README.md")
-        readme.write_text(with_glance(readme.read_text(encoding="utf-8"), results), encoding="utf-8")
+        readme.write_text(with_glance(readme.read_text(encoding="utf-8"), kept), encoding="utf-8")
 
 
-def keep_outputs(executed: Path, source: Path) -> None:
+def results(made: Iterable[Path], profile: str) -> Path:
+    """Copy results files to those of a profile; the folder."""
+    folder = Path("results", profile)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in made:
+        shutil.copyfile(path, folder / path.name)
+    return folder
+
+
+def outputs(executed: Path, source: Path) -> None:
     """Copy outputs from the executed copy of a notebook, cell by cell; refuse a copy of another version."""
     notebook, ran = nbformat.read(source, 4), nbformat.read(executed, 4)
     cells = [cell for cell in ran.cells if "injected-parameters" not in cell.metadata.get("tags", [])]

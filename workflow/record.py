@@ -1,4 +1,4 @@
-"""Run the recorded pages again, those of `notebooks/recorded`, and keep their outputs and results:
+"""Run the recorded pages again, those of `notebooks/recorded` and long ones, and keep what they make:
 
     python workflow/record.py                # all of them that are not up to date
     python workflow/record.py single_label   # these
@@ -23,16 +23,14 @@ import keep
 import made_by
 from imports import files_behind
 
-from difffeat import profiles
+from difffeat import pages, profiles
 from difffeat.base.cells import cells
 from difffeat.base.files import ROOT
 from difffeat.base.format import duration
 
-RECORDED = ROOT / "notebooks" / "recorded"
-
 
 def main(names: list[str]) -> None:
-    known = {path.stem: path for path in sorted(RECORDED.glob("*.ipynb"))}
+    known = {path.stem: path for path in pages.recorded()}
     if unknown := set(names) - known.keys():
         sys.exit(f"no recorded page {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     planned = [path for name, path in known.items() if (not names or name in names) and due(path)]
@@ -88,15 +86,16 @@ def run(path: Path) -> None:
     """Run a page, after those of the profiles that it sums up, and keep what they made."""
     started, profile = digest(path), profile_of(path)
     for summed in profiles.declared(path.stem).get("profiles", []):
-        pages = [f"build/results/{summed}/{page}.json" for page in profiles.load(summed).pages]
-        command = ["snakemake", "--workflow-profile", "workflow/profiles/default", *pages]
+        made = [f"build/results/{summed}/{page}.json" for page in profiles.load(summed).pages]
+        command = ["snakemake", "--workflow-profile", "workflow/profiles/default", *made]
         subprocess.run(command, check=True, env=os.environ | {"DIFFFEAT_PROFILE": summed})
         keep.main(summed)
     executed = marked(path).with_suffix(".ipynb")
     executed.parent.mkdir(parents=True, exist_ok=True)
     there = os.environ | {"DIFFFEAT_RESULTS": "build/results"}
     subprocess.run(["papermill", path, executed, "--kernel", "python3"], check=True, env=there)
-    keep.main(profile)
+    keep.outputs(executed, path)
+    keep.results([ROOT / "build" / "results" / profile / f"{path.stem}.json"], profile)
     made_by.store(path, profile)
     marked(path).write_text(started)
 

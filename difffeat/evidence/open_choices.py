@@ -111,6 +111,13 @@ MEASURED = {
     "dev-neighbours": (
         Compared("best pair of the grid less the pair found", "31_search", ("search_finds_best",)),
     ),
+    "dev-inside": (
+        Compared(
+            "best activation inside a block less the narrow ones of its block side by side",
+            "52_joined",
+            ("joined_over_narrow",),
+        ),
+    ),
 }
 NOT_MEASURED = {
     "dev-latents": "the embedded model has no autoencoder, so there is nothing to sample",

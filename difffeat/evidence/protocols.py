@@ -7,11 +7,10 @@ probe, the number of training images, the noise seed, the scaling or the weight 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from difffeat.base.progress import bar
 from difffeat.evidence import claims
-from difffeat.evidence.results import Result, read
+from difffeat.evidence.results import Result
 from difffeat.features.recipe import Recipe
 from difffeat.probing import grid
 from difffeat.probing.pairs import Pairs
@@ -183,30 +182,3 @@ def details(found: Mapping[Choice, Mapping[str, Result]]) -> list[dict]:
         }
         for choice, results in found.items()
     ]
-
-
-def longer(found: Mapping[Choice, Mapping[str, Result]], stored: Path | str) -> str:
-    """Which statuses are others with the longest probes that a stored run has, as a sentence.
-
-    Parameters
-    ----------
-    found : as from `judged`
-    stored : path, the results file of a run with longer probes; of none the sentence is empty
-    """
-    if not Path(stored).is_file():
-        return ""
-    lengths = {
-        int(entry["name"].replace(",", "")): entry["claims"]
-        for entry in read(Path(stored)).details
-        if entry["axis"] == "steps"
-    }
-    length = max(lengths)
-    held = lengths[length]
-    ours = [choice for choice in found if choice.axis == "steps"][-1]
-    others = [
-        f"{result.what} ({held[name]['status']}, with {ours.name} {result.status})"
-        for name, result in found[ours].items()
-        if held[name]["status"] != result.status
-    ]
-    told = f"With probes of {length:,} steps, measured apart, "
-    return told + ("no status is another." if not others else f"these are others: {'; '.join(others)}.")
