@@ -4,6 +4,8 @@ import json
 import runpy
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -64,11 +66,11 @@ def test_figures_that_find_something_else_are_told(tmp_path):
     assert changed["figures"](tmp_path / "nothing", new) == [f"- 20_grid, now: {other.alt}"]
 
 
-@pytest.mark.skipif(
-    not shutil.which("zizmor"), reason="no zizmor, which lints such files: pip install zizmor"
-)
 def test_the_workflow_file_is_clean():
     done = subprocess.run(
-        ["zizmor", "--offline", "--no-progress", WORKFLOW], check=False, capture_output=True, text=True
+        [Path(sys.executable).with_name("zizmor"), "--offline", "--no-progress", WORKFLOW],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
