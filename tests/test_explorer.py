@@ -1,15 +1,25 @@
-"""The map of points, the slider over timesteps and the button for all code, tried in a browser."""
+"""Maps of points and of pairs, the slider over timesteps, the button for all code, tried in a browser."""
+
+from dataclasses import replace
+from types import SimpleNamespace
 
 import browser
 import numpy as np
 import pytest
+from book_checks import BARRIERS
 from PIL import Image
 
 from difffeat.backbones.noised import Noised, Word
 from difffeat.evidence.numbers import result
+from difffeat.features.datasets import Split
+from difffeat.features.points import Point
+from difffeat.probing import search
 from difffeat.probing.grid import Grid
+from difffeat.probing.pairs import Pair
+from difffeat.probing.ranked import Example, Ranked
 from difffeat.profiles import ROOT
-from difffeat.show import slider, sortable
+from difffeat.show import seen, slider, sortable
+from difffeat.show.pair_map import pair_map
 
 pytestmark = pytest.mark.skipif(browser.PROGRAM is None, reason="no Chromium here: apt-get install chromium")
 TIMESTEPS, BLOCKS = (0, 50, 100), (0, 4, 8)
@@ -86,6 +96,171 @@ def test_a_click_shows_the_curves_through_a_point(chosen):
         "mAP over the timestep, block 0. 0: 10.0%, 50: 15.0%, 100: 5.0%",
         "mAP over the block, t = 0. 0: 10.0%, 4: 30.0%, 8: 20.0%",
     ]
+
+
+NAMES = ("cat", "a, b", "naïve", "dog", 'say "x"', "cow", "hen")  # by rising precision
+
+
+def seen_page(tmp_path):
+    """The map of points with the labels of each and the samples of one."""
+    truth = np.zeros((40, len(NAMES)), dtype=np.uint8)
+    truth[:12] = 1
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (8, 8), "red").save(path)
+    split = Split("test", range(40), list(NAMES), truth, (), [path] * 40)
+    rising = 0.2 + 0.1 * np.arange(len(NAMES))[:, None, None] * np.ones(VALUES.shape)
+    rising[:, 0, 0] = 1 - rising[:, 0, 0]  # at the first point the order is the other way round
+    of = replace(grid(VALUES), by_label={"AP": rising[None]})
+    samples = Ranked(Point(0, 4), split, (Example(3, 0, 1, 12),), (Example(4, 1, 30, 12),))
+    shown = [
+        sortable.points(of, "image_points.csv"),
+        seen.labels(of, split, "image"),
+        seen.Samples(samples, "image"),
+    ]
+    return "".join(one._repr_html_() for one in shown)
+
+
+def listed(tab):
+    return tab.run("[...document.querySelectorAll('.explorer .labels li')].map((one) => one.innerText)")
+
+
+@pytest.fixture
+def labelled(tab, tmp_path):
+    opened(tab, tmp_path, seen_page(tmp_path), "map.js")
+    tab.run("document.querySelector('.explorer td[tabindex=\"0\"]').focus()")
+    return tab
+
+
+def test_the_map_shows_the_best_and_worst_labels_of_the_chosen_point(labelled):
+    assert listed(labelled) == [
+        "hen 80.0% (12)",
+        "cow 70.0% (12)",
+        'say "x" 60.0% (12)',
+        "naïve 40.0% (12)",
+        "a, b 30.0% (12)",
+        "cat 20.0% (12)",
+    ]
+    labelled.run("document.querySelectorAll('.explorer tbody tr')[2].cells[1].click()")
+    assert listed(labelled)[:3] == ["cat 80.0% (12)", "a, b 70.0% (12)", "naïve 60.0% (12)"]
+    assert listed(labelled)[3] == 'say "x" 40.0% (12)'
+
+
+def test_the_map_shows_samples_where_they_are_and_the_way_there(labelled):
+    shown = "[...document.querySelectorAll('.explorer .samples figure')].map((one) => one.innerText.trim())"
+    assert said(labelled).startswith("t = 50, block 4") and labelled.run(shown) == []
+    labelled.run("document.querySelector('.explorer .samples button').focus()")
+    labelled.press("Enter", "\r")
+    assert said(labelled).startswith("t = 0, block 4")
+    assert labelled.run(shown) == [
+        "Found: cat, rank 1 of 40; 12 hold it",
+        "Missed: a, b, rank 30 of 40; 12 hold it",
+    ]
+    alts = "[...document.querySelectorAll('.explorer img')].map((one) => one.alt)"
+    assert labelled.run(alts)[0].startswith("Test picture 3, which holds cat, a, b, naïve")
+    assert labelled.run("document.activeElement.getAttribute('aria-selected')") == "true"
+    labelled.press("ArrowUp")
+    assert labelled.run(shown) == []
+
+
+IMAGES, TEXTS = [(0, 4), (0, 8), (50, 4), (50, 8)], [(0, 4), (0, 8), (100, 4), (100, 8)]
+
+
+def search_page(left_out=0.9):
+    """A search over 4 image and 4 text points that trains 9 pairs and leaves out one of this value."""
+    images = {Point(*point): 0.1 * place for place, point in enumerate(IMAGES)}
+    texts = {Point(*point): 0.4 - 0.1 * place for place, point in enumerate(TEXTS)}
+    values = {(one, other): 0.5 * images[one] + 0.5 * texts[other] for one in images for other in texts}
+    values[Point(0, 4), Point(100, 8)] = left_out
+    noise = np.linspace(-0.02, 0.02, 41)
+    pairs = {
+        pair: Pair(value, value + 0.01, value + 0.01 + noise, value + noise, np.ones(1))
+        for pair, value in values.items()
+    }
+    looks = [search.lookup(held) for held in (images, texts, values)]
+    found = search.local_search(*looks, [4, 8], [0, 50], [4, 8], [0, 100])
+    return pair_map(found, SimpleNamespace(measured=pairs), "search_path.csv")._repr_html_()
+
+
+@pytest.fixture
+def followed(tab, tmp_path):
+    return opened(tab, tmp_path, search_page(), "map.js")
+
+
+MARKED = "[...document.querySelectorAll('.explorer td[data-marked]')].length"
+
+
+def test_the_search_is_followed_step_by_step(followed):
+    steps = followed.run(
+        "[...document.querySelectorAll('.explorer .steps button')].map((one) => one.innerText)"
+    )
+    assert steps == [
+        "Images alone, 4 points: (50, 8) is the best, 30.0%.",
+        "Text alone, 4 points: (0, 4) is the best, 40.0%.",
+        "Those two and their neighbours, 3 and 3 points: 9 pairs are trained.",
+        "The best of these pairs: image (50, 8), text (0, 4), 35.0%.",
+        "The best of all 16 pairs: image (0, 4), text (100, 8), 90.0%, 55.0 points above that.",
+    ]
+    counts = []
+    for step in range(5):
+        followed.run(f"document.querySelectorAll('.explorer .steps button')[{step}].focus()")
+        followed.press("Enter", "\r")
+        counts.append(followed.run(MARKED))
+        pressed = "[...document.querySelectorAll('[aria-pressed=true]')].map((one) => one.innerText)"
+        assert followed.run(pressed) == [steps[step]]
+    assert counts == [4, 4, 9, 1, 1]
+    assert said(followed) == (
+        "Chosen: image (0, 4), text (100, 8): mAP on validation 90.0%, rank 1 of 16; "
+        "on test 91.0% (89.0% to 93.0%); left out by the search"
+    )
+
+
+def test_a_search_that_finds_the_best_pair_says_so(tab, tmp_path):
+    opened(tab, tmp_path, search_page(left_out=0.1), "map.js")
+    last = "document.querySelector('.explorer .steps li:last-child button')"
+    assert tab.run(f"{last}.innerText") == "It is the best of all 16 pairs as well."
+    tab.run(f"{last}.click()")
+    assert tab.run(MARKED) == 1 and "rank 1 of 16" in said(tab)
+
+
+def test_a_pair_is_chosen_by_the_arrow_keys_and_by_a_click(followed):
+    assert said(followed).startswith(
+        "Chosen: image (50, 8), text (0, 4): mAP on validation 35.0%, rank 2 of 16"
+    )
+    assert said(followed).endswith("trained by the search")
+    followed.run("document.querySelector('.explorer td[tabindex=\"0\"]').focus()")
+    for key, pair in (
+        ("ArrowRight", "image (50, 8), text (0, 8)"),
+        ("ArrowUp", "image (50, 4), text (0, 8)"),
+    ):
+        followed.press(key)
+        assert pair in said(followed)
+    followed.run("document.querySelectorAll('.explorer tbody tr')[0].cells[4].click()")
+    assert "image (0, 4), text (100, 8)" in said(followed)
+    followed.press("ArrowUp")  # at the edge
+    assert "image (0, 4), text (100, 8)" in said(followed)
+
+
+SCREENS = [(width, scheme) for scheme in ("light", "dark") for width in (1280, 400)]
+
+
+@pytest.mark.parametrize(("width", "scheme"), SCREENS, ids=lambda value: str(value))
+def test_the_maps_shut_nobody_out(tab, tmp_path, width, scheme):
+    """axe-core finds nothing serious, with the colours that the theme has, and the page is no wider."""
+    style = (ROOT / "book" / "static" / "difffeat.css").read_text(encoding="utf-8")
+    colours = {"light": ("#323232", "#ffffff", "#f3f4f5"), "dark": ("#ced6dd", "#14181e", "#222832")}[scheme]
+    names = ("--pst-color-text-base", "--pst-color-background", "--pst-color-surface")
+    theme = "; ".join(f"{name}: {colour}" for name, colour in zip(names, colours, strict=True))
+    page = f"html {{ {theme}; color: {colours[0]}; background: {colours[1]} }} a {{ color: inherit }}"
+    head = "<title>Maps</title><meta name='viewport' content='width=device-width'>"
+    head += f"<style>{style} {page}</style><main><h1>Maps</h1><h2>Here</h2>"
+    tab.screen(width, scheme)
+    opened(tab, tmp_path, head + seen_page(tmp_path) + search_page() + "</main>", "map.js")
+    tab.run("document.querySelector('.explorer .samples button').click()")
+    tab.run((ROOT / "tests" / "axe" / "axe.min.js").read_text(encoding="utf-8") + "; 0")
+    tab.settle()
+    assert tab.run("document.querySelectorAll('.explorer').length") == 2
+    assert tab.run(BARRIERS % "") == []
+    assert tab.run("document.documentElement.scrollWidth") <= width
 
 
 def test_the_slider_shows_one_timestep_at_a_time(tab, tmp_path):
