@@ -51,10 +51,10 @@ def test_a_timestep_is_chosen_on_val_and_what_it_gains_is_read_on_test():
     row = shown.best_timesteps({"type": measured}).frame.iloc[0]
     assert row["block 4"].startswith("0 (0 to ") and row["block 8"] == "50 (50 to 300)"
     assert row["best block"] == "8"
-    assert (
-        "Labels of type are best at t = 50 (50 to 300), in block 8, which is not told apart from t = 0"
-        in (told.words([gain]))
-    )
+    said = "best at t = 50 (50 to 300), in block 8. Against t = 0, they gain 10.0 points at t = 300."
+    assert f"Labels of type are {said}" in told.words([gain])
+    flat = gains({"type": grid([0.5, 0.5, 0.5])})
+    assert "No timestep moves them from t = 0 beyond noise." in told.words(flat)
 
 
 def test_a_claim_on_timesteps_is_judged_for_labels_of_each_kind():
@@ -86,10 +86,9 @@ def test_kinds_part_where_one_gains_and_another_loses_at_one_timestep():
     assert agree(gains({"type": up, "usage": flat}))
     assert agree(gains({"type": down, "usage": flat}))
     words = told.words(gains({"type": up, "colour": down}))
-    assert "Labels of type are best at t = 50 (50 to 300), in block 8: +10.0 points" in words
-    assert (
-        "Labels of colour are best at t = 0 (0 to 0), in block 8, and lose 20.0 points by t = 300." in words
-    )
+    assert "in block 8. Against t = 0, they gain 10.0 points at t = 50, 10.0 at t = 300." in words
+    assert "Labels of colour are best at t = 0 (0 to 0), in block 8. Against t = 0, they lose" in words
+    assert "lose 10.0 points at t = 50, 20.0 at t = 300." in words
     assert "one number over all labels hides it" in words
     assert "No timestep helps" in told.words(gains({"type": up, "usage": flat}))
 
@@ -100,6 +99,7 @@ def test_results_and_figure_hold_the_numbers():
     assert told.results(found)[0].interval == (50, 50)
     assert by["image_type_best_timestep"] == 50 and by["image_colour_best_timestep"] == 0
     assert by["image_type_noise_gain"] == pytest.approx(0.1) and by["image_colour_noise_gain"] == 0
+    assert by["image_colour_gain_t300"] == pytest.approx(-0.2) and "image_colour_gain_t0" not in by
     figure = shown.by_timestep(found)
     assert "type rises" in figure.alt and "colour falls" in figure.alt
     frame = figure.table.frame

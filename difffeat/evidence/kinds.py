@@ -16,7 +16,10 @@ BETWEEN, ONE_PEAK = "image_best_between_ends", "image_unimodal_in_timestep"  # c
 
 
 def words(found: list[Gain]) -> str:
-    """A sentence for each kind, and one on whether the kinds agree."""
+    """What is best for each kind, and which timesteps move it beyond noise; and whether the kinds agree.
+
+    Each timestep is told by its own 95 % interval: none is picked because it moves a kind most.
+    """
     told = [_told(gain) for gain in found]
     together = (
         "No timestep helps labels of one kind and hurts those of another beyond noise."
@@ -28,38 +31,43 @@ def words(found: list[Gain]) -> str:
 
 
 def _told(gain):
-    lowest, best = gain.timesteps[0], gain.at(gain.best)
     said = (
         f"Labels of {gain.kind} are best at t = {gain.best} ({show_interval(ends(gain.likely))}), "
-        f"in block {gain.block}"
+        f"in block {gain.block}."
     )
-    if gain.best == lowest:
-        highest = gain.at(gain.timesteps[-1])
-        return f"{said}, and {_moved(highest.value)} by t = {gain.timesteps[-1]}."
-    apart = (
-        f"{show(best.value, 'points')} points ({show_interval(best.interval, 'points')}) from t = {lowest}"
-    )
-    if best.interval[0] <= 0 <= best.interval[1]:
-        return f"{said}, which is not told apart from t = {lowest}: {apart}."
-    return f"{said}: {apart}."
+    moved = {timestep: gain.at(timestep) for timestep in gain.timesteps[1:]}
+    gained = {timestep: one.value for timestep, one in moved.items() if one.interval[0] > 0}
+    lost = {timestep: one.value for timestep, one in moved.items() if one.interval[1] < 0}
+    parts = [f"they {verb} {_listed(some)}" for verb, some in (("gain", gained), ("lose", lost)) if some]
+    lowest = gain.timesteps[0]
+    if not parts:
+        return f"{said} No timestep moves them from t = {lowest} beyond noise."
+    return f"{said} Against t = {lowest}, {', and '.join(parts)}."
 
 
-def _moved(value):
-    """ "lose 1.2 points"; on test the last timestep may lie above the one that is best on val."""
-    return f"{'lose' if value <= 0 else 'gain'} {show(abs(value), 'points').lstrip('+')} points"
+def _listed(moved):
+    """ "1.2 points at t = 30, 2.0 at t = 50": how far each timestep moves them."""
+    first, *more = [f"{show(abs(value), 'points').lstrip('+')}{{}} at t = {t}" for t, value in moved.items()]
+    return ", ".join([first.format(" points"), *(one.format("") for one in more)])
 
 
 def results(found: Iterable[Gain], modality: str = "image") -> list[Result]:
-    """The best timestep of each kind, its block, and what it has above the lowest timestep, as results."""
+    """The best timestep of each kind, its block, and what each timestep has above the lowest, as results."""
     rows = []
     for gain in found:
-        name, best = f"{modality}_{_id(gain.kind)}", gain.at(gain.best)
+        name = f"{modality}_{_id(gain.kind)}"
         rows += [
             Result(f"{name}_best_timestep", gain.best, ends(gain.likely), metric="timestep", unit=""),
             Result(f"{name}_best_block", gain.block, metric="block", unit=""),
-            Result(f"{name}_noise_gain", best.value, best.interval, metric=gain.metric, unit="points"),
+            _gained(f"{name}_noise_gain", gain, gain.best),
+            *(_gained(f"{name}_gain_t{one}", gain, one) for one in gain.timesteps[1:]),
         ]
     return rows
+
+
+def _gained(name, gain, timestep):
+    moved = gain.at(timestep)
+    return Result(name, moved.value, moved.interval, metric=gain.metric, unit="points")
 
 
 def _id(kind):
