@@ -66,7 +66,21 @@ def test_a_claim_on_timesteps_is_judged_for_labels_of_each_kind():
     assert by["image_type_best_between_ends"].paper.value == 50, "as Table 5 prints it"
     assert by["image_type_unimodal_in_timestep"].what.startswith("Labels of type: at every block, mAP rises")
     assert by["image_type_unimodal_in_timestep"].support is not None
+    assert by["image_colour_timestep_varies"].what == (
+        "Labels of colour: the best timestep is not the same at every block"
+    )
     assert "reproduced for type; differs for colour." in told.statuses(tested)
+
+
+def test_kinds_are_compared_at_the_papers_timestep_in_paired_draws():
+    grids = {"type": grid([0.5, 0.6, 0.4]), "usage": grid([0.4, 0.5, 0.4]), "colour": grid([0.5, 0.4, 0.6])}
+    said = told.compared(gains(grids))
+    assert said.startswith(
+        "At t = 50, the best of the paper's Table 5: labels of type and usage are not told apart"
+    )
+    assert "labels of type gain 20.0 points (" in said and "more than those of colour" in said
+    other = Grid((0, 30), BLOCKS, *(2 * [np.ones((1, 2, 2))]), *(2 * [np.ones((10, 2, 2))]))
+    assert told.compared(gains({"type": other})) == "", "not measured there"
 
 
 def test_each_kind_stands_beside_its_own_floors():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from difffeat.base.format import show, show_interval
 from difffeat.evidence import answers, claims, readings
@@ -12,7 +13,8 @@ from difffeat.probing.floors import Floor
 from difffeat.probing.grid import Grid
 from difffeat.probing.kinds import Gain, agree
 
-BETWEEN, ONE_PEAK = "image_best_between_ends", "image_unimodal_in_timestep"  # claims about timesteps
+BETWEEN = "image_best_between_ends"  # the claim about the best timestep; others are about all of a grid
+OF_GRIDS = ("image_unimodal_in_timestep", "image_timestep_varies")
 
 
 def words(found: list[Gain]) -> str:
@@ -28,6 +30,27 @@ def words(found: list[Gain]) -> str:
         "hides it."
     )
     return " ".join([*told, together])
+
+
+def compared(found: Sequence[Gain], table: int = 5) -> str:
+    """How far kinds part at the timestep that the paper's table prints as best, which no number here chose;
+    nothing where it was not measured."""
+    timestep = claims.published(_best_claim(), table).value
+    if timestep not in found[0].timesteps[1:]:
+        return ""
+    parts = [_parted(*pair, timestep) for pair in combinations(found, 2)]
+    return f"At t = {timestep}, the best of the paper's Table {table}: {'; '.join(parts)}."
+
+
+def _parted(one, other, timestep):
+    difference = one.at(timestep) - other.at(timestep)
+    if difference.value < 0:
+        return _parted(other, one, timestep)
+    low, high = difference.interval
+    size = f"{show(difference.value, 'points').lstrip('+')} points ({show_interval((low, high), 'points')})"
+    if low <= 0:
+        return f"labels of {one.kind} and {other.kind} are not told apart, {size}"
+    return f"labels of {one.kind} gain {size} more than those of {other.kind}"
 
 
 def _told(gain):
@@ -77,8 +100,8 @@ def _id(kind):
 def judged(
     grids: Mapping[str, Grid], found: Iterable[Gain], *, table: int = 5, seeds: Sequence[int] = ()
 ) -> list[Result]:
-    """What the paper says of timesteps, of labels of each kind alone: that a middle one is best, and that a
-    block has one peak.
+    """What the paper says of timesteps, of labels of each kind alone: that a middle one is best, that every
+    block has one peak, and that it is not at the same timestep in all.
 
     Parameters
     ----------
@@ -87,18 +110,19 @@ def judged(
     table : 5 or 6, which of the paper's tables stands beside
     seeds : noise seeds averaged over
     """
-    rows = []
+    rows, claim = [], _best_claim()
     for gain in found:
         best = Result(BETWEEN, gain.best, ends(gain.likely), metric="timestep", unit="")
         read = readings.between_ends(best, gain.timesteps)
-        claim = next(claim for claim in CLAIMS if claim.id == BETWEEN)
         about = dict(metric=claim.measured(), paper=claims.published(claim, table), seeds=tuple(seeds))
-        rows += [
-            replace(best, what=claim.said(), draws=len(gain.likely), status=read.status, **about),
-            claims.check(ONE_PEAK, grids[gain.kind], table=table, seeds=seeds),
-        ]
-        rows[-2:] = [_of_kind(result, gain.kind) for result in rows[-2:]]
+        tested = [replace(best, what=claim.said(), draws=len(gain.likely), status=read.status, **about)]
+        tested += [claims.check(name, grids[gain.kind], table=table, seeds=seeds) for name in OF_GRIDS]
+        rows += [_of_kind(result, gain.kind) for result in tested]
     return rows
+
+
+def _best_claim():
+    return next(claim for claim in CLAIMS if claim.id == BETWEEN)
 
 
 def _of_kind(result, kind):
@@ -115,7 +139,7 @@ def statuses(tested: Iterable[Result]) -> str:
         if result.id.endswith(BETWEEN.removeprefix("image_")):
             kind = result.what.partition(": ")[0].removeprefix("Labels of ")
             groups[result.status].append(kind)
-    said = "; ".join(f"{status} for {' and '.join(held)}" for status, held in groups.items() if held)
+    said = "; ".join(f"{status} for {', '.join(held)}" for status, held in groups.items() if held)
     return f"That a middle timestep is best, neither the least nor the most noise: {said}."
 
 
