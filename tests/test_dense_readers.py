@@ -1,6 +1,7 @@
 """Readers of pixels and points: SPair-71k, ADE20K, Horse-21 in their official layouts, masks of COCO's."""
 
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -433,3 +434,31 @@ def test_keypoints_of_coco_that_do_not_fit_are_named(tmp_path, change, message):
     assert found.points == {"nose": [1.5, 2]} and found.box == (0, 1, 2, 4) and found.category == "cat"
     with pytest.raises(ValueError, match=message):
         coco_objects.objects(written(tmp_path, categories=categories, annotations=[entry | change]))
+
+
+@pytest.mark.parametrize(("write", "archive"), [(write_camvid, "camvid.tar"), (write_weizmann, "horses.tar")])
+def test_an_archive_is_read_as_its_folders(write, archive, tmp_path):
+    for name in ("folders", "packed"):
+        (tmp_path / name).mkdir()
+    given = write(tmp_path / "folders")
+    reader = {"reader": "camvid", "check_counts": False} if archive == "camvid.tar" else dict(given)
+    root = given if archive == "camvid.tar" else tmp_path / "folders"
+    with tarfile.open(tmp_path / "packed" / archive, "w") as packed:
+        for inner in sorted(root.iterdir()):
+            packed.add(inner, inner.name)
+    found = []
+    for name in ("folders", "packed"):
+        settings = reader | {"folder": str(tmp_path / name)}
+        splits = data_prep.splits(settings)
+        maps = {part: data_prep.maps(settings, part) for part in splits}
+        found.append(
+            {
+                part: [(sample, maps[part].read(sample).tobytes()) for sample in split.ids.tolist()]
+                for part, split in splits.items()
+            }
+        )
+        assert all(path.is_file() for split in splits.values() for path in split.images)
+    assert found[0] == found[1]
+    (tmp_path / "packed" / archive).write_bytes(b"no archive" * 100)
+    with pytest.raises(ValueError, match=f"{archive} is damaged"):
+        data_prep.splits(reader | {"folder": str(tmp_path / "packed")})

@@ -106,5 +106,5 @@ def test_what_the_deviations_say_of_the_two_cf1():
             best = rows[rows.modality == "fusion"].mAP.idxmax()
             assert (round(rows.CF1[best], 4), round(harmonic[best], 4)) == (0.9658, 0.9661)
     assert round(max(apart), 3) == 0.054
-    text = (ROOT / "book" / "deviations.md").read_text(encoding="utf-8")
-    assert "96.58 is printed and the harmonic mean is\n96.61" in text and "up to 5.4 points" in text
+    text = " ".join((ROOT / "book" / "deviations.md").read_text(encoding="utf-8").split())
+    assert "96.58 is printed and the harmonic mean is 96.61" in text and "up to 5.4 points" in text

@@ -49,6 +49,7 @@ FEW = dict(steps=20, epochs=3, pair_steps=20, lengths=[10, 20], trained_on=[20],
 FEW |= dict(sampled=2, widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
 FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
 FEW |= dict(apart_samples=5, kinds_samples=[30, 20], image_kinds_samples=[30, 20], kinds_timesteps=[10])
+FEW |= dict(pixel_steps=20, head_steps=20, projection_steps=20, labelled=6, label_seeds=[0, 1], members=1)
 FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
 SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
 UNETS = ("sd-1.5", "sdxl-1.0")
@@ -241,10 +242,50 @@ def coco_lists(folder, _):
     return {"validation": 20, "test": SIZES["test"]}
 
 
+def label_map(path, classes, kind=np.uint8):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(RANDOM.integers(0, classes, (8, 8)).repeat(8, 0).repeat(8, 1).astype(kind)).save(path)
+
+
+def weizmann_horses(folder, _):
+    for number in range(1, sum(SIZES.values()) + 1):
+        picture(folder / "rgb" / f"horse{number:03d}.jpg")
+        label_map(folder / "mask" / f"horse{number:03d}.png", 2, bool)
+    return {"validation": 20, "test": SIZES["test"]}
+
+
+def camvid_files(folder, _):
+    for part, count in (SIZES | {"val": 20}).items():
+        for number in range(count):
+            picture(folder / "CamVid" / part / f"{part}_{number:03d}.png")
+            label_map(folder / "CamVid" / f"{part}annot" / f"{part}_{number:03d}.png", 12)
+    return {"check_counts": False}
+
+
+def coco_people(folder, _):
+    """One person in the middle of every photo, with two keypoints."""
+    (folder / "annotations").mkdir()
+    category = {"id": 1, "name": "person", "keypoints": ["nose", "knee"], "skeleton": []}
+    number = 0
+    for part, count in {"train2017": SIZES["train"], "val2017": SIZES["test"]}.items():
+        images, people = [], []
+        for _ in range(count):
+            number += 1
+            images.append({"id": number, "file_name": f"{number:012d}.jpg", "width": 64, "height": 64})
+            picture(folder / part / images[-1]["file_name"])
+            points = [value for place in RANDOM.integers(12, 50, (2, 2)).tolist() for value in [*place, 2]]
+            one = dict(id=number, image_id=number, category_id=1, bbox=[12, 12, 40, 40], keypoints=points)
+            people.append(one)
+        content = {"images": images, "annotations": people, "categories": [category]}
+        (folder / "annotations" / f"person_keypoints_{part}.json").write_text(json.dumps(content))
+    return {"validation": 20}
+
+
 WRITERS = {
     "coco": coco, "table": table, "vg500": vg500_files, "voc": voc, "cifar100": cifar100,
     "tiny_imagenet": tiny_imagenet, "ag_news": ag_news, "cifar10": cifar10_files, "fashion": fashion,
-    "coco_captions": coco_lists,
+    "coco_captions": coco_lists, "weizmann_horses": weizmann_horses, "camvid": camvid_files,
+    "coco_people": coco_people,
 }  # fmt: skip
 
 

@@ -3,7 +3,9 @@
 import runpy
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
+import nbformat
 import pytest
 
 from difffeat import pages
@@ -65,3 +67,43 @@ def test_a_long_page_stands_as_it_was_recorded_with_its_parameters_alone(page, t
 
 def test_pages_that_are_not_recorded_run():
     assert pages.as_recorded("20_probe_image_grid", load("scenes")) is None
+
+
+def test_a_page_that_sums_up_its_own_profile_is_recorded_again_after_an_edit(tmp_path, monkeypatch):
+    """Beside the pages of a profile lies what the page itself ran as before: no copy of what it is now."""
+    record = runpy.run_path(str(ROOT / "workflow" / "record.py"))["run"]
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "notebooks" / "recorded" / "inside_real.ipynb"
+    page.parent.mkdir(parents=True)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("profile = 'horses'")])
+    nbformat.write(notebook, page)
+    before = tmp_path / "build" / "notebooks" / "horses" / page.name
+    before.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("other = 1")]), before)
+    ran = []
+
+    def run(command, **_):
+        ran.append(str(command[0]))
+        made = [name for name in map(str, command) if name.endswith(".json")]
+        if ran[-1] == "papermill":
+            notebook.cells[0].outputs = [nbformat.v4.new_output("stream", text="said")]
+            nbformat.write(notebook, command[2])
+            made = ["build/results/horses/inside_real.json"]
+        for name in made:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(name)
+
+    stands = dict(ROOT=tmp_path, subprocess=SimpleNamespace(run=run), digest=str)
+    stands |= dict(made_by=SimpleNamespace(store=lambda *_: None))
+    for name, value in stands.items():
+        monkeypatch.setitem(record.__globals__, name, value)
+    record(page)
+    assert ran == ["snakemake"] * 3 + ["papermill"]
+    assert nbformat.read(page, 4).cells[0].outputs[0].text == "said"
+    kept = {path.relative_to(tmp_path / "results").as_posix() for path in tmp_path.glob("results/*/*.json")}
+    assert kept == {
+        "horses/inside_real.json",
+        "horses/54_label_scarce.json",
+        "camvid/53_segmentation.json",
+        "people/55_correspondence.json",
+    }

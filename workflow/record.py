@@ -89,7 +89,7 @@ def run(path: Path) -> None:
         made = [f"build/results/{summed}/{page}.json" for page in profiles.load(summed).pages]
         command = ["snakemake", "--workflow-profile", "workflow/profiles/default", *made]
         subprocess.run(command, check=True, env=os.environ | {"DIFFFEAT_PROFILE": summed})
-        keep.main(summed)
+        keep.results(map(Path, made), summed)
     executed = marked(path).with_suffix(".ipynb")
     executed.parent.mkdir(parents=True, exist_ok=True)
     there = os.environ | {"DIFFFEAT_RESULTS": "build/results"}

@@ -5,7 +5,8 @@ Layout, as its folder `CamVid` lies there; pictures may be JPEG too:
     CamVid/{train,val,test}/0001TP_006690.png
     CamVid/{train,val,test}annot/0001TP_006690.png    0 to 10; 11 is not labelled
 
-Frames of one drive follow one another, so that neighbours of a part look alike.
+or the archive `camvid.tar` of these folders. Frames of one drive follow one another, so that neighbours of a
+part look alike.
 """
 
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.kept import PARTS
+from data_prep.readers import packed
 from data_prep.readers.label_png import labels_in
 from data_prep.readers.reading import check_count, pictures_in, there, unpacked
 from difffeat.features.datasets import Split
@@ -46,7 +48,7 @@ def read(folder: Path | str, *, check_counts: bool = True) -> dict[str, Split]:
 
     Parameters
     ----------
-    folder : path of the folder that holds CamVid, or of that folder
+    folder : path of the folder that holds CamVid or camvid.tar, or of CamVid
     check_counts : bool, whether there must be as many pictures as were published
 
     Returns
@@ -87,7 +89,8 @@ def _ids(folder, part):
 
 
 def _folder(folder, part):
-    return there(unpacked(folder, "CamVid") / part, "the layout of CamVid, train, trainannot and so on")
+    root = unpacked(packed.opened(folder, "camvid.tar"), "CamVid")
+    return there(root / part, "the layout of CamVid, train, trainannot and so on")
 
 
 def _pictures(folder, part):

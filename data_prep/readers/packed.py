@@ -1,21 +1,25 @@
 """Pictures that come many in one file, written to a file each, once.
 
-Two kinds of file hold them: records of bytes, as CIFAR's binary versions, and `.npz` files of whole pictures
-one after another, which small real data sets are handed around as:
+Three kinds of file hold them: records of bytes, as CIFAR's binary versions; `.tar` archives of the folders
+that a data set was published as; and `.npz` files of whole pictures one after another:
 
     data (uint8)        the bytes of PNG or JPEG files
     offsets (int64)     one more than there are files: file i is data[offsets[i]:offsets[i + 1]]
+
+Small real data sets are handed around as the last two.
 """
 
 import io
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from data_prep.fetch.unpack import unpack as unpack_archive
 from difffeat.base.checked import regular
 from difffeat.base.contents import digests
 from difffeat.base.files import cache_root, only_writer
@@ -65,8 +69,13 @@ def label_column(path: Path, column: np.ndarray, what: str, count: int) -> list[
 
 def png(record: np.ndarray) -> bytes:
     """A record's image, (3072,) planes of red, green and blue, as the bytes of a PNG file."""
+    return as_png(Image.fromarray(record.reshape(3, SIDE, SIDE).transpose(1, 2, 0)))
+
+
+def as_png(image: Image.Image) -> bytes:
+    """An image as the bytes of a PNG file."""
     content = io.BytesIO()
-    Image.fromarray(record.reshape(3, SIDE, SIDE).transpose(1, 2, 0)).save(content, format="PNG")
+    image.save(content, format="PNG")
     return content.getvalue()
 
 
@@ -125,18 +134,54 @@ def unpack(path: Path, places: Iterable[int], content: Callable[[int], bytes], k
         inside.setdefault(file.parent, []).append((place, file.name))
     with only_writer(folder), bar(len(places), f"unpack {path.name}", "images") as progress:
         for inner, pictures in inside.items():
-            _write(inner, pictures, content)
+            filled(inner, partial(_write, pictures=pictures, content=content))
             progress.update(len(pictures))
     return files
 
 
 def _write(folder, pictures, content):
-    """Pictures into a folder that has its name only when all of them are in it."""
+    """Pictures into a folder."""
+    for place, name in pictures:
+        (folder / name).write_bytes(content(place))
+
+
+def opened(folder: Path | str, archive: str) -> Path:
+    """The folder of a data set; where its archive lies there, one in the cache that this is unpacked to.
+
+    Parameters
+    ----------
+    folder : path of the data
+    archive : str, name of a .tar file that may lie in it
+
+    Raises
+    ------
+    ValueError
+        If the archive is damaged or unsafe.
+    """
+    path = Path(folder) / archive
+    if not path.is_file():
+        return Path(folder)
+    (digest,) = digests([path])
+    kept = cache_root() / "prepared" / f"{path.stem}-{digest[:12]}"
+    with only_writer(kept):
+        filled(kept, lambda begun: unpack_archive([path], begun))
+    return kept
+
+
+def filled(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Make a folder that has its name only when `fill` has put everything into it; one that is there stays.
+
+    No other process may do so at the same time: see `only_writer`.
+
+    Parameters
+    ----------
+    folder : Path
+    fill : callable of the folder under another name
+    """
     if folder.is_dir():
         return
-    partial = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was stopped
-    partial.mkdir(parents=True)
-    for place, name in pictures:
-        (partial / name).write_bytes(content(place))
-    partial.rename(folder)
+    begun = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(begun, ignore_errors=True)  # of a run that was stopped
+    begun.mkdir(parents=True)
+    fill(begun)
+    begun.rename(folder)

@@ -4,6 +4,8 @@ Layout; names as in both folders:
 
     rgb/horse001.jpg
     mask/horse001.png    1 where the horse is, else 0
+
+or the archive `horses.tar` of these folders.
 """
 
 import re
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.readers import packed
 from data_prep.readers.label_png import labels_in
 from data_prep.readers.reading import mixed, there
 from difffeat.base.checked import shown
@@ -39,7 +42,7 @@ def read(folder: Path | str, *, validation: int = 60, test: int = 150) -> dict[s
 
     Parameters
     ----------
-    folder : path of the folder that holds rgb and mask
+    folder : path of the folder that holds rgb and mask, or horses.tar
     validation, test : int, pictures of val and of test
 
     Returns
@@ -86,7 +89,8 @@ def _map(pictures, sample):
 
 def _pictures(folder):
     """{number: picture}, by number."""
-    inner, found = there(Path(folder) / "rgb", "the folder of pictures, rgb, beside that of masks"), {}
+    root, found = packed.opened(folder, "horses.tar"), {}
+    inner = there(root / "rgb", "the folder of pictures, rgb, beside that of masks")
     for path in sorted(inner.iterdir()):
         named = PICTURE.fullmatch(path.name)
         if not named or int(named[1]) in found:

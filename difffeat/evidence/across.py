@@ -1,6 +1,6 @@
 """What the claims come to on several data sets: which hold everywhere, which somewhere, which nowhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from difffeat.base.files import ROOT
@@ -46,16 +46,17 @@ def folders(own: Path | str, stored: Path | str | None = None) -> dict[str, Path
     return {own.name: own} | {folder.name: folder for folder in others if any(folder.glob("*.json"))}
 
 
-def found(held: Mapping[str, Path]) -> dict[str, dict[str, Result]]:
-    """{id of a general claim: {profile: its Result}}, without those that a profile has not measured.
+def found(held: Mapping[str, Path], claims: Sequence[Claim] | None = None) -> dict[str, dict[str, Result]]:
+    """{id of a claim: {profile: its Result}}, without those that a profile has not measured.
 
     Parameters
     ----------
     held : dict of profile to the folder of its results
+    claims : sequence of Claim, by default the general ones
     """
     pages = {name: read_all(folder) for name, folder in held.items()}
     told = {}
-    for claim in general():
+    for claim in general() if claims is None else claims:
         results = {name: find(held, claim)[1] for name, held in pages.items()}
         told[claim.id] = {
             name: result for name, result in results.items() if result is not None and _decided(result)
@@ -75,8 +76,9 @@ def words(told: dict[str, dict[str, Result]]) -> str:
     told : as from `found`
     """
     groups = {"everywhere": [], "somewhere": [], "nowhere": []}
-    for claim in general():
-        statuses = [result.status for result in told[claim.id].values()]
+    known = {claim.id: claim for claim in CLAIMS}
+    for claim, results in [(known[name], results) for name, results in told.items()]:
+        statuses = [result.status for result in results.values()]
         if len(statuses) > 1:
             holding = statuses.count(HOLDS)
             where = "everywhere" if holding == len(statuses) else "somewhere" if holding else "nowhere"

@@ -10,7 +10,7 @@ import numpy as np
 from difffeat.base.format import show, show_interval
 from difffeat.evidence import answers, shapes
 from difffeat.evidence.numbers import floors as floor_results
-from difffeat.evidence.numbers import result
+from difffeat.evidence.numbers import gains, result
 from difffeat.evidence.results import Result
 from difffeat.features.points import Point
 from difffeat.probing.floors import Floor
@@ -38,7 +38,8 @@ def where(point: Point) -> str:
 
 
 def results(name: str, found: Comparison) -> list[Result]:
-    """What a page records of a task: scores, where they are reached, paired differences, floors.
+    """What a page records of a task: scores, where they are reached, paired differences, floors, and what the
+    best place inside has above these.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def results(name: str, found: Comparison) -> list[Result]:
     ]
     listed += [gain(f"{name}_{which}", number, metric, SAID[which]) for which, number in found.gains.items()]
     of_task = [replace(one, id=f"{name}_{one.id}") for one in floor_results(found.floors)]
-    return [*listed, *of_task]
+    return [*listed, *of_task, *gains(f"{name}_inside", scores["inside"], found.floors)]
 
 
 def gain(name: str, number: Measured, metric: str, what: str = "") -> Result:

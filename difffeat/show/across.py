@@ -5,6 +5,7 @@ from pathlib import Path
 
 from difffeat.base.format import MISSING
 from difffeat.evidence import across
+from difffeat.evidence.papers.diff_feat.claims.claim import Claim
 from difffeat.evidence.results import Result, read_all
 from difffeat.features.datasets import Split
 from difffeat.show import tables
@@ -25,23 +26,29 @@ READERS = {
 MAIN = {"scenes": "scenes", "fashion": "photos of a shop", "cifar": "CIFAR-100", "coco-text": "COCO captions"}
 
 
-def statuses(held: Mapping[str, Path], names: Mapping[str, str] | None = None) -> Table:
-    """What each general claim comes to on each data set that can be asked, as a table.
+def statuses(
+    held: Mapping[str, Path],
+    names: Mapping[str, str] | None = None,
+    claims: Sequence[Claim] | None = None,
+) -> Table:
+    """What each claim comes to on each data set that can be asked, as a table.
 
     Parameters
     ----------
     held : dict of profile to the folder of its results
     names : dict of profile to what its column is called, optional; by default all that have measured one, by
         their own names
+    claims : sequence of Claim, by default the general ones
     """
-    told = across.found(held)
+    claims = across.general() if claims is None else claims
+    told = across.found(held, claims)
     measured = [name for name in held if any(name in results for results in told.values())]
     names = names or {name: name for name in measured}
     names = {name: data for name, data in names.items() if name in held}
     return tables.rows(
         {"claim": claim.said(), "paper": claim.source}
         | {data: _status(told[claim.id].get(name)) for name, data in names.items()}
-        for claim in across.general()
+        for claim in claims
     )
 
 
