@@ -18,18 +18,18 @@ OF_GRIDS = ("image_unimodal_in_timestep", "image_timestep_varies")
 
 
 def words(found: list[Gain]) -> str:
-    """What is best for each kind, and which timesteps move it beyond noise; and whether the kinds agree.
+    """A line on what is best for each kind, and which timesteps move it beyond noise; and whether the kinds agree.
 
     Each timestep is told by its own 95 % interval: none is picked because it moves a kind most.
     """
-    told = [_told(gain) for gain in found]
+    told = "\n".join(f"- {_told(gain)}" for gain in found)
     together = (
         "No timestep helps labels of one kind and hurts those of another beyond noise."
         if agree(found)
         else "The same noise helps labels of one kind and hurts those of another: one number over all labels "
         "hides it."
     )
-    return " ".join([*told, together])
+    return f"{told}\n\n{together}"
 
 
 def compared(found: Sequence[Gain], table: int = 5) -> str:
@@ -144,8 +144,8 @@ def statuses(tested: Iterable[Result]) -> str:
 
 
 def beside(grids: Mapping[str, Grid], lowest: Mapping[str, Sequence[Floor]]) -> str:
-    """How the best feature for labels of each kind compares with its floors: a sentence for each kind."""
-    return " ".join(
-        answers.beside(f"the best feature for labels of {kind}", grid.at_best, lowest[kind])
+    """How the best feature for labels of each kind compares with its floors: a line for each kind."""
+    return "\n".join(
+        f"- {answers.beside(f'the best feature for labels of {kind}', grid.at_best, lowest[kind])}"
         for kind, grid in grids.items()
     )
