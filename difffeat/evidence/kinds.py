@@ -18,7 +18,7 @@ OF_GRIDS = ("image_unimodal_in_timestep", "image_timestep_varies")
 
 
 def words(found: list[Gain]) -> str:
-    """A line on what is best for each kind, and which timesteps move it beyond noise; and whether the kinds agree.
+    """A line for each kind, on what is best and which timesteps move it beyond noise; and whether they agree.
 
     Each timestep is told by its own 95 % interval: none is picked because it moves a kind most.
     """
