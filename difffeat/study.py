@@ -26,8 +26,9 @@ from difffeat.features.cache import Features
 from difffeat.features.datasets import Split
 from difffeat.features.points import OUT
 from difffeat.features.recipe import Recipe
-from difffeat.probing import activations, grid, object_pairs
+from difffeat.probing import activations, floors, grid, object_pairs
 from difffeat.probing.activations import Activations
+from difffeat.probing.floors import Floor
 from difffeat.probing.grid import Grid
 from difffeat.probing.pairs import Pairs
 
@@ -168,11 +169,27 @@ class Study:
         recipe, seeds = self.recipe("image", **changes), self.p.noise_seeds if seeds is None else seeds
         return grid.measure(self.original, self.model("image", trained), recipe, seeds=seeds, **self._probed)
 
-    def images_by_kind(self, **changes: object) -> dict[str, Grid]:
-        """{kind of labels: the grid of image features, probed for labels of that kind alone}."""
-        model, recipe = self.model("image"), self.recipe("image", **changes)
+    def images_by_kind(
+        self, *, trained: bool = True, seeds: Sequence[int] | None = None, **changes: object
+    ) -> dict[str, Grid]:
+        """{kind of labels: the grid of image features, probed for labels of that kind alone}; as `images`."""
+        model, recipe = self.model("image", trained), self.recipe("image", **changes)
+        how = dict(seeds=self.p.noise_seeds if seeds is None else seeds) | self._probed
         return {
-            kind: grid.measure(splits, model, recipe, seeds=self.p.noise_seeds, **self._probed)
+            kind: grid.measure(splits, model, recipe, **how)
+            for kind, splits in kinds.by_kind(self.original).items()
+        }
+
+    def floors_by_kind(self) -> dict[str, list[Floor]]:
+        """{kind of labels: label frequency, raw pixels and the untrained copy at the page's points of floors,
+        for labels of that kind alone}."""
+        untrained = self.images_by_kind(trained=False, seeds=self.p.noise_seeds[:1], **self.floor_points)
+        return {
+            kind: [
+                floors.label_frequency(splits, **self.judging),
+                floors.raw_pixels(splits, **self.floor),
+                floors.reached("untrained copy", untrained[kind]),
+            ]
             for kind, splits in kinds.by_kind(self.original).items()
         }
 

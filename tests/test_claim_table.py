@@ -253,6 +253,15 @@ def test_the_counts_are_of_the_table(tmp_path):
     assert {result.id: result.value for result in alone.counts}["claims_elsewhere"] == 0
 
 
+def test_a_profile_that_measures_no_claim_has_no_column_but_its_own(tmp_path):
+    numbers = settings(tmp_path, "noise_helps", "scenes-kinds")
+    results.record(numbers, Result("image_size_best_timestep", 50, metric="timestep", unit=""))
+    assert measured(tmp_path).profiles == ["scenes", "coco-lists"]
+    own = claim_table.claim_table(tmp_path / "scenes-kinds", tmp_path)
+    assert own.profiles[0] == "scenes-kinds"
+    assert own.frame["scenes-kinds: status"].str.startswith("not run").all()
+
+
 def test_what_nobody_ran_says_what_it_needs_and_the_rest_says_its_numbers(tmp_path):
     html = BeautifulSoup(measured(tmp_path)._repr_html_(), "html.parser")
     assert "not run (needs DiT-XL/2" in html.find(id="claim-dit_blocks").get_text()

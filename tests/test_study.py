@@ -1,6 +1,7 @@
 """What a study gives a page: its data once, the models it names, grids of its own points."""
 
 from collections import defaultdict
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -76,6 +77,24 @@ def test_grids_are_of_the_pages_points_unless_told_otherwise(page):
     pair = (images.best, texts.best)
     fused = page.pairs(images.features, texts.features)
     assert 0 <= fused[pair].test <= 1 and fused.head == "addition"
+
+
+def test_labels_of_each_kind_have_a_grid_and_floors_of_their_own(page):
+    page, loaded = page
+    page.data = {part: replace(split, kinds=["pet", "pet", "cattle"]) for part, split in page.data.items()}
+    grids = page.images_by_kind()
+    assert {kind: grid.by_label["AP"].shape for kind, grid in grids.items()} == {
+        "pet": (2, 2, 2, 2), "cattle": (2, 1, 2, 2)
+    }  # fmt: skip
+    lowest = page.floors_by_kind()
+    names = ["label frequency", "raw pixels", "untrained copy"]
+    assert {kind: [floor.name for floor in found] for kind, found in lowest.items()} == {
+        "pet": names, "cattle": names
+    }  # fmt: skip
+    assert lowest["cattle"][0].value == pytest.approx(page.original["test"].labels[:, 2].mean())
+    assert loaded == [("dit-scenes", True), ("dit-scenes", False)]
+    copy = page.images_by_kind(trained=False, seeds=[0], **page.floor_points)["pet"]
+    assert copy.values.shape == (1, 1) and copy.at_best.value == lowest["pet"][2].value
 
 
 def test_the_length_of_probes_is_that_of_the_page(page, monkeypatch):

@@ -1,11 +1,11 @@
 """Reader of the generated scenes: drawn on the first call, in COCO's layout, and read as COCO is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from data_prep.kept import PARTS, make_once
-from data_prep.readers import coco, coco_objects
+from data_prep.readers import boxed, coco, coco_objects
 from data_prep.scenes import COUNTS, VERSION, generate
 from data_prep.scenes.keypoints import complete, with_keypoints
 from difffeat.base.checked import json_object
@@ -33,9 +33,11 @@ def named(kind: str) -> str:
     return "scenes" if kind == "scenes" else f"scenes-{kind}"
 
 
-def gives(kind: str = "scenes", **_: object) -> set[str]:
+def gives(kind: str = "scenes", fields: Sequence[str] = (), **_: object) -> set[str]:
     """What a page can find in these data."""
     always = {"images", "captions", "scenes", "masks", "keypoints"}
+    if fields:
+        return always | {"kinds"}
     return always | ({"one class"} if kind == "single" else set())
 
 
@@ -64,6 +66,9 @@ def read(
     caption: int = 0,
     unlabelled: bool = True,
     kind: str = "scenes",
+    fields: Sequence[str] = (),
+    small: float = 0.11,
+    large: float = 0.21,
 ) -> dict[str, Split]:
     """Train, val and test of the scenes.
 
@@ -75,6 +80,9 @@ def read(
     workers : int, processes that draw
     caption, unlabelled : as for `coco.read`
     kind : one of `scenes.KINDS`, see `scenes.generate`
+    fields : of what kinds the labels are, out of `boxed.FIELDS`; by default the categories, without a kind
+    small, large : float, as for `boxed.with_fields`. The defaults cut a quarter of the boxes off at either
+        end. By COCO's own cut nearly all would be large: 96 x 96 pixels are 3 % of a photograph of 640 x 480.
 
     Returns
     -------
@@ -105,7 +113,11 @@ def read(
                 f"{folder} holds {len(splits[part])} scenes for {part}, {count} are asked for: "
                 f"delete that folder to have them drawn again, or name another"
             )
-    return splits
+    if not fields:
+        return splits
+    files = {part: folder / "annotations" / f"instances_{part}.json" for part in splits}
+    cuts = dict(small=small, large=large)
+    return {part: boxed.with_fields(split, files[part], fields, **cuts) for part, split in splits.items()}
 
 
 def maps(folder: Path, part: str, **_: object) -> LabelMaps:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from difffeat.evidence.papers.diff_feat.tables import Published
 from difffeat.evidence.results import Result
@@ -43,7 +44,7 @@ def best_point(
             Result(
                 f"{name}_{key}",
                 getattr(grid.best, key),
-                _ends([getattr(point, key) for point in drawn]),
+                ends([getattr(point, key) for point in drawn]),
                 metric=key,
                 unit="",
             )
@@ -52,8 +53,8 @@ def best_point(
     ]
 
 
-def _ends(values):
-    """The central 95 % of values, both ends among them."""
+def ends(values: ArrayLike) -> tuple:
+    """The central 95 % of drawn values that are points of a grid: both ends are among them."""
     return tuple(np.quantile(values, [0.025, 0.975], method="inverted_cdf").tolist())
 
 

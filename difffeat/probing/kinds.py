@@ -1,6 +1,6 @@
 """What noise does to labels of each kind: the metric at every timestep less that at the lowest one.
 
-T timesteps, B blocks, R draws.
+T timesteps, B blocks, R draws. Timesteps are chosen on val, what they gain is read on test.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ class Gain:
     ----------
     kind : str
     block : int, best on val for these labels
+    best : int, the timestep that is best on val, in that block
+    likely : array (R,), the timestep of the best point in each draw of val
     timesteps : tuple of T int
     values : array (T,), 0 at the lowest timestep
     draws : array (R, T), paired: of the same resampled samples
@@ -30,15 +32,12 @@ class Gain:
 
     kind: str
     block: int
+    best: int
+    likely: np.ndarray
     timesteps: tuple
     values: np.ndarray
     draws: np.ndarray
     metric: str
-
-    @property
-    def best(self) -> int:
-        """The timestep with the most; of equal ones the lowest."""
-        return self.timesteps[int(self.values.argmax())]
 
     def at(self, timestep: int) -> Measured:
         """What that timestep has above the lowest."""
@@ -58,8 +57,19 @@ def gains(grids: Mapping[str, Grid]) -> list[Gain]:
         column = grid.blocks.index(grid.best.block)
         values, draws = grid.values[:, column], grid.draws[:, :, column]
         less = values - values[0], draws - draws[:, :1]
-        found.append(Gain(kind, grid.best.block, grid.timesteps, *less, grid.metric))
+        likely = np.array([grid.points[place].timestep for place in grid.choices[1]])
+        best = grid.best
+        found.append(Gain(kind, best.block, best.timestep, likely, grid.timesteps, *less, grid.metric))
     return found
+
+
+def by_block(grid: Grid) -> dict[int, tuple[int, np.ndarray]]:
+    """{block: the timestep that is best there on val, and that in each draw of val (R,)}; of equal ones the
+    lowest."""
+    timesteps = np.array(grid.timesteps)
+    best = timesteps[grid.val.mean(axis=0).argmax(axis=0)]  # (B,)
+    drawn = timesteps[grid.val_draws.argmax(axis=1)]  # (R, B)
+    return {block: (int(best[column]), drawn[:, column]) for column, block in enumerate(grid.blocks)}
 
 
 def agree(found: list[Gain]) -> bool:

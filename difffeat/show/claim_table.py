@@ -38,9 +38,19 @@ def claim_table(folder: Path | str, stored: Path | str | None = None) -> "ClaimT
     Returns
     -------
     ClaimTable
+        Without profiles that measure no claim, but for the run's own.
     """
     folders = across.folders(folder, stored)
-    return ClaimTable({name: tables.claims(found) for name, found in folders.items()}, _data(folders))
+    found = {name: tables.claims(held) for name, held in folders.items()}
+    own = next(iter(folders))
+    return ClaimTable(
+        {name: told for name, told in found.items() if name == own or _measures(told)}, _data(folders)
+    )
+
+
+def _measures(told):
+    """Whether a table of claims has one that was measured."""
+    return not told.frame["status"].str.startswith(NOT_RUN).all()
 
 
 def _data(folders):

@@ -1,11 +1,14 @@
-"""What noise adds to labels of each kind, drawn over timesteps."""
+"""What noise adds to labels of each kind, drawn over timesteps, and the best timestep of each block."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from difffeat.probing.kinds import Gain
+from difffeat.base.format import show_interval
+from difffeat.evidence.numbers import ends
+from difffeat.probing.grid import Grid
+from difffeat.probing.kinds import Gain, by_block
 from difffeat.probing.scoring import name_of
 from difffeat.probing.stats import percentiles
 from difffeat.show.figure import (
@@ -21,6 +24,7 @@ from difffeat.show.figure import (
     value_axis,
     written,
 )
+from difffeat.show.table import Table
 
 
 @styled
@@ -55,3 +59,25 @@ def by_timestep(found: Sequence[Gain]) -> Figure:
     alt = f"Lines of {metric} above that at t = {lowest} for each kind of labels. {'; '.join(said)}."
     columns = ["labels", "block", "timestep", f"{metric} above t = {lowest}", "95 % interval"]
     return finished(page, alt, pd.DataFrame(rows, columns=columns))
+
+
+def best_timesteps(grids: Mapping[str, Grid]) -> Table:
+    """The best timestep of every block for labels of each kind, chosen on val.
+
+    Parameters
+    ----------
+    grids : dict of kind to Grid
+
+    Returns
+    -------
+    Table
+        A row for each kind; behind a timestep where 95 % of the draws put it.
+    """
+    rows = []
+    for kind, grid in grids.items():
+        cells = {
+            f"block {block}": f"{best} ({show_interval(ends(drawn))})"
+            for block, (best, drawn) in by_block(grid).items()
+        }
+        rows.append({"labels": kind} | cells | {"best block": str(grid.best.block)})
+    return Table(pd.DataFrame(rows))
