@@ -107,3 +107,12 @@ def test_a_page_that_sums_up_its_own_profile_is_recorded_again_after_an_edit(tmp
         "camvid/53_segmentation.json",
         "people/55_correspondence.json",
     }
+
+
+def test_a_page_without_results_is_named(tmp_path, monkeypatch):
+    sources = runpy.run_path(str(ROOT / "workflow" / "compile_book.py"))["sources"]
+    monkeypatch.setitem(sources.__globals__, "ROOT", tmp_path)
+    (tmp_path / "notebooks" / "recorded").mkdir(parents=True)
+    (tmp_path / "notebooks" / "recorded" / "new.ipynb").touch()
+    with pytest.raises(SystemExit, match=r"new\.ipynb has not run, and no results of it are stored"):
+        list(sources(tmp_path / "none", tmp_path / "none"))

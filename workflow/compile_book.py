@@ -91,8 +91,11 @@ def sources(notebooks: Path, results: Path) -> Iterator[tuple[Path, Path]]:
     for name, notebook in sorted((stored | ran).items()):
         if name in ran and (results / f"{name}.json").is_file():
             yield notebook, results / f"{name}.json"
-        else:
-            yield notebook, next((ROOT / "results").glob(f"*/{name}.json"))
+            continue
+        measured = next((ROOT / "results").glob(f"*/{name}.json"), None)
+        if measured is None:
+            sys.exit(f"{notebook} has not run, and no results of it are stored: run it, or `make record`")
+        yield notebook, measured
 
 
 def prepared(page: NotebookNode, notebook: Path, measured: Path, book: Path) -> NotebookNode:
