@@ -1,6 +1,7 @@
 """Several data sets side by side: which claims hold everywhere, somewhere, nowhere; readers of texts."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -41,6 +42,11 @@ def test_a_claim_holds_everywhere_somewhere_or_nowhere(root):
     assert "random noise: at every block, mAP falls as the timestep grows (2 of 2 data sets)" in everywhere
     assert "text: at every timestep, mAP rises with the block (1 of 2 data sets)" in rest
     assert "text: at every block, mAP falls" not in words, "one data set is no comparison"
+    numbers = [int(number) for number in re.findall(r"\d+", across.counted(told))]
+    assert numbers[0] == sum(numbers[1:]) == sum(len(results) > 1 for results in told.values())
+    assert numbers[1] == everywhere.count(" data sets)") and numbers[2] == (
+        rest.partition("**Reproduced nowhere**")[0].count(" data sets)")
+    )
     frame = shown.statuses(held).frame.set_index("claim")
     row = next(frame.loc[claim] for claim in frame.index if claim.startswith("Text: at every timestep"))
     assert (row["scenes"], row["other"]) == ("reproduced", "differs")

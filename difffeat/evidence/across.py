@@ -75,6 +75,22 @@ def words(told: dict[str, dict[str, Result]]) -> str:
     ----------
     told : as from `found`
     """
+    said = [f"**Reproduced {where}**: {'; '.join(names)}." for where, names in _sorted(told).items() if names]
+    return " ".join(said) or "No claim has been measured on more than one data set."
+
+
+def counted(told: dict[str, dict[str, Result]]) -> str:
+    """The same as numbers, in one sentence."""
+    everywhere, somewhere, nowhere = map(len, _sorted(told).values())
+    asked = everywhere + somewhere + nowhere
+    return (
+        f"{asked} claims were put to more than one data set: {everywhere} are reproduced on every one that "
+        f"could be asked, {somewhere} on some, {nowhere} on none"
+    )
+
+
+def _sorted(told):
+    """Claims that more than one data set measured, by where they hold, in words."""
     groups = {"everywhere": [], "somewhere": [], "nowhere": []}
     known = {claim.id: claim for claim in CLAIMS}
     for claim, results in [(known[name], results) for name, results in told.items()]:
@@ -83,8 +99,7 @@ def words(told: dict[str, dict[str, Result]]) -> str:
             holding = statuses.count(HOLDS)
             where = "everywhere" if holding == len(statuses) else "somewhere" if holding else "nowhere"
             groups[where].append(f"{_short(claim)} ({holding} of {len(statuses)} data sets)")
-    said = [f"**Reproduced {where}**: {'; '.join(names)}." for where, names in groups.items() if names]
-    return " ".join(said) or "No claim has been measured on more than one data set."
+    return groups
 
 
 def _short(claim):

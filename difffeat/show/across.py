@@ -62,7 +62,7 @@ def cite(held: Mapping[str, Path]) -> None:
     from myst_nb import glue  # pulls Sphinx in, which nothing but a notebook needs
 
     glue("side_by_side", statuses(held, MAIN), display=False)
-    glue("side_by_side_words", across.words(across.found(held)).replace("**", ""), display=False)
+    glue("side_by_side_words", across.counted(across.found(held)), display=False)
 
 
 def _status(result: Result | None):
