@@ -262,6 +262,14 @@ def test_a_profile_that_measures_no_claim_has_no_column_but_its_own(tmp_path):
     assert own.frame["scenes-kinds: status"].str.startswith("not run").all()
 
 
+def test_the_table_of_a_paper_has_the_profiles_that_measure_its_claims(tmp_path):
+    whole = measured(tmp_path)
+    assert whole.profiles == whole.of("Diff-Feat").profiles == ["scenes", "coco-lists"]
+    second = whole.of("Activations")
+    assert second.profiles == ["scenes"] and not [name for name in second.frame if "coco-lists" in name]
+    assert "coco-lists" not in second._repr_html_() and "coco-lists" not in second.csv
+
+
 def test_what_nobody_ran_says_what_it_needs_and_the_rest_says_its_numbers(tmp_path):
     html = BeautifulSoup(measured(tmp_path)._repr_html_(), "html.parser")
     assert "not run (needs DiT-XL/2" in html.find(id="claim-dit_blocks").get_text()

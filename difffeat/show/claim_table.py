@@ -44,13 +44,14 @@ def claim_table(folder: Path | str, stored: Path | str | None = None) -> "ClaimT
     found = {name: tables.claims(held) for name, held in folders.items()}
     own = next(iter(folders))
     return ClaimTable(
-        {name: told for name, told in found.items() if name == own or _measures(told)}, _data(folders)
+        {name: told for name, told in found.items() if name == own or not _silent(told.frame["status"])},
+        _data(folders),
     )
 
 
-def _measures(told):
-    """Whether a table of claims has one that was measured."""
-    return not told.frame["status"].str.startswith(NOT_RUN).all()
+def _silent(statuses):
+    """Whether statuses have none that was measured."""
+    return statuses.str.startswith(NOT_RUN).all()
 
 
 def _data(folders):
@@ -89,9 +90,13 @@ class ClaimTable:
         self.frame = pd.DataFrame(rows, columns=columns)
 
     def of(self, paper: str) -> "ClaimTable":
-        """The rows of one paper's claims, by its name in `papers.listed`."""
+        """The rows of one paper's claims, by its name in `papers.listed`; without profiles that measure none
+        of them, but for the run's own."""
         part, named = copy(self), {claim.id for claim in PAPERS[paper]}
-        part.frame = self.frame[self.frame["id"].isin(named)].reset_index(drop=True)
+        frame = self.frame[self.frame["id"].isin(named)].reset_index(drop=True)
+        silent = {name for name in self.profiles[1:] if _silent(frame[f"{name}: status"])}
+        part.profiles = [name for name in self.profiles if name not in silent]
+        part.frame = frame.drop(columns=[f"{name}: {key}" for name in silent for key in OF_PROFILE])
         return part
 
     @property
