@@ -95,7 +95,7 @@ def test_a_plan_counts_what_pages_extract_themselves(tmp_path):
     steps = 1 + 5 + 10 + 50
     assert found["23_noising", "plaid-scenes"] == (6 + 2, 24 * (6 + steps) + 700 * (1 + 1 + 1))
     assert found["23_noising", "dit-scenes"] == (6 + 1, 24 * (6 + steps) + 2000 * 2)
-    assert found["24_token_length", "plaid-scenes"] == (6 * 3, 6 * 3 * 1000)
+    assert not [page for page, _ in found if page in ("24_token_length", "52_joined")], "they are recorded"
     assert found["36_leakage", "plaid-scenes"] == (1, 4000)
     assert found["92_open_choices", "plaid-scenes"] == (1, 4000)
 

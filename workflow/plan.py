@@ -60,10 +60,13 @@ def main(name: str, gpu: str = "rtx4090") -> None:
 
 
 def extracted(profile: profiles.Profile) -> Iterator[tuple[str, list[extractions.Extraction]]]:
-    """(page, what it extracts with one model) of a profile, in the order of pages."""
+    """(page, what it extracts with one model) of a profile, in the order of pages; not of those that stand as
+    they were recorded."""
     declaring = [page for page in pages.after() if profiles.declared(page).get("extracts")]
     named = [page for page in declaring if profile.pages is None or page in profile.pages]
     for page in pages.runs(replace(profile, pages=None), named, data_prep.gives(profile.data)):
+        if pages.as_recorded(page, profile):
+            continue
         taken = profiles.planned(profile, page)
         found = extractions.of_page(page, taken, samples(profile, taken["samples"]))
         for modality in dict.fromkeys(one.modality for one in found):
