@@ -47,10 +47,15 @@ def test_a_page_tells_that_its_code_has_changed(tmp_path, monkeypatch):
     page, stored = RECORDED[0], tmp_path / "recorded.json"
     monkeypatch.setattr(made_by, "STORED", stored)
     made_by.store(page, profile_of(page))
-    assert stale(page) == ""
+    measured = ROOT / "results" / profile_of(page) / f"{page.stem}.json"
+    assert stale(page, measured) == ""
     stored.write_text(stored.read_text().replace(made_by.code(page), "0" * 64))
-    assert "has changed since" in stale(page)
-    assert stale(ROOT / "notebooks" / "90_claims.ipynb") == ""
+    assert "has changed since" in stale(page, measured)
+    ran = tmp_path / measured.name
+    ran.write_text(measured.read_text() + "\n")
+    assert stale(page, ran) == "", "it ran just now, whoever recorded it before"
+    claims = ROOT / "results" / "scenes" / "90_claims.json"
+    assert stale(ROOT / "notebooks" / "90_claims.ipynb", claims) == ""
 
 
 @pytest.mark.parametrize("page", LONG, ids=lambda page: page.stem)

@@ -107,7 +107,7 @@ def prepared(page: NotebookNode, notebook: Path, measured: Path, book: Path) -> 
         if "text/html" in output.get("data", {}):
             output.data["text/html"] = number("".join(output.data["text/html"]))
     title, _, text = page.cells[0].source.partition("\n")
-    told = f"{provenance(measured)}{stale(notebook)}\n{tools(measured)}"
+    told = f"{provenance(measured)}{stale(notebook, measured)}\n{tools(measured)}"
     page.cells[0].source = f"{title}\n\n{told}\n{text}"
     exercise = book / "exercises" / f"{notebook.stem}.md"
     if exercise.is_file():
@@ -180,9 +180,11 @@ def provenance(path: Path | str) -> str:
     return f'<p class="provenance">Measured with {measured}</p>\n'
 
 
-def stale(notebook: Path) -> str:
-    """What is said of a recorded page that other code made than today's; nothing of any other."""
-    if notebook.stem not in made_by.stored() or not made_by.changed(notebook):
+def stale(notebook: Path, measured: Path) -> str:
+    """What is said of a page that stands as other code than today's recorded it; nothing of one that ran."""
+    stored = ROOT / "results" / results.read(measured).profile / measured.name
+    as_stored = stored.is_file() and stored.read_bytes() == measured.read_bytes()
+    if not (as_stored and notebook.stem in made_by.stored() and made_by.changed(notebook)):
         return ""
     told = "The code that makes these numbers has changed since; <code>make record</code> measures them anew."
     return f'<p class="provenance">{told}</p>\n'

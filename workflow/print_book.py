@@ -47,7 +47,7 @@ def one_page(book: Path) -> Path:
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         sys.exit("\n".join(done.stdout.splitlines()[-50:]))
-    return next((folder / "_build" / "singlehtml").glob("intro.html"))
+    return folder / "_build" / "singlehtml" / "intro.html"
 
 
 if __name__ == "__main__":
