@@ -93,12 +93,12 @@ def _sorted(told):
     """Claims that more than one data set measured, by where they hold, in words."""
     groups = {"everywhere": [], "somewhere": [], "nowhere": []}
     known = {claim.id: claim for claim in CLAIMS}
-    for claim, results in [(known[name], results) for name, results in told.items()]:
+    for name, results in told.items():
         statuses = [result.status for result in results.values()]
         if len(statuses) > 1:
             holding = statuses.count(HOLDS)
             where = "everywhere" if holding == len(statuses) else "somewhere" if holding else "nowhere"
-            groups[where].append(f"{_short(claim)} ({holding} of {len(statuses)} data sets)")
+            groups[where].append(f"{_short(known[name])} ({holding} of {len(statuses)} data sets)")
     return groups
 
 
