@@ -64,7 +64,7 @@ MODELS = {
     ),
     "plaid-news": Model(
         "ag_news_small",
-        dict(samples=24_000, decay=12_000, texts=0, vocabulary=4096, length=64, width=128, heads=4)
+        dict(samples=96_000, decay=48_000, texts=0, vocabulary=4096, length=64, width=128, heads=4)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
 }
