@@ -8,20 +8,16 @@ from difffeat.base.format import show
 from difffeat.evidence.results import Page
 from difffeat.probing.clusters import INDICES
 
-# How page 24 pools texts, in words.
-POOLINGS = {
-    "mean": "padding in the mean",
-    "real": "padding out of the mean",
-    "unpadded": "padding not shown to the model",
-}
+# What becomes of padding where page 24 pools texts.
+POOLINGS = {"mean": "in the mean", "real": "out of the mean", "unpadded": "not shown"}
 SPACES = {"features": "in feature space", "plane": "on the plane"}  # where page 33 measures tightness
 # What page 52 holds the best place inside a block against, and several places side by side.
 JOINED = {
-    "best inside, less the best output": "joined_gain",
-    "best inside that output's block, less the output": "joined_block_gain",
-    "best inside, less narrow places of its block together": "joined_over_narrow",
-    "best inside, less itself untrained": "joined_over_untrained",
-    "several side by side, less the best of them": "joined_combined_gain",
+    "inside, less outputs": "joined_gain",
+    "inside that block, less its output": "joined_block_gain",
+    "inside, less narrow places together": "joined_over_narrow",
+    "inside, less itself untrained": "joined_over_untrained",
+    "several, less the best of them": "joined_combined_gain",
 }
 HOLDS = {"reproduced": "holds", "differs": "does not hold", "inconclusive": "is not decided"}
 
@@ -55,7 +51,7 @@ def lengths(page: Page) -> dict[tuple[str, str], tuple]:
 
     Returns
     -------
-    dict of ("L = 24", pooling in words) to (value, interval), rising lengths
+    dict of ("L = 24", where padding is) to (value, interval), rising lengths
     """
     found = [(re.fullmatch(r"length_([a-z]+)_(\d+)_score", one.id), one) for one in page.results]
     scores = [(int(name[2]), POOLINGS[name[1]], one) for name, one in found if name]
@@ -76,7 +72,7 @@ def length_words(page: Page) -> list[str]:
     told = "; ".join(f"{words} {fall.text}" for words, fall in lost.items())
     return [
         f"Validation texts choose L = {best.text}; the longest text of training has {longest.text} tokens.",
-        f"Points lost from the first length that cuts none to the longest: {told}.",
+        f"Points lost from the first length that cuts none to the longest, with padding {told}.",
         f"That the curve rises and then falls {_holds(rise)}.",
     ]
 
@@ -94,13 +90,12 @@ def silhouettes(page: Page, kind: str = "as written") -> dict[tuple[str, str], t
     dict of (representation, "in feature space" or "on the plane") to (value, interval); empty where there
     were too few samples
     """
-    names = {f"{space}_{kind.replace(' ', '_')}_": words for space, words in SPACES.items()}
     held = {}
-    for one in page.results:
-        for start, words in names.items():
-            if one.id.startswith(start) and one.id.endswith("_silhouette"):
-                name = one.id.removeprefix(start).removesuffix("_silhouette").replace("_", " ")
-                held[name, words] = (one.value, one.interval)
+    for space, words in SPACES.items():
+        start, end = f"{space}_{kind.replace(' ', '_')}_", "_silhouette"
+        found = [one for one in page.results if one.id.startswith(start) and one.id.endswith(end)]
+        names = [one.id.removeprefix(start).removesuffix(end).replace("_", " ") for one in found]
+        held |= {(name, words): (one.value, one.interval) for name, one in zip(names, found, strict=True)}
     return held
 
 
@@ -123,7 +118,7 @@ def cluster_words(page: Page, kind: str = "as written") -> list[str]:
         inside = {name: value for (name, where), (value, _) in held.items() if where == words}
         if inside:
             first = max(inside, key=inside.get)
-            sentences.append(f"The highest silhouette {words} has {first}: {show(inside[first], digits=2)}.")
+            sentences.append(f"The highest silhouette {words}: {first}, {show(inside[first], digits=2)}.")
     return sentences
 
 
