@@ -14,7 +14,7 @@ SPACES = {"features": "in feature space", "plane": "on the plane"}  # where page
 # What page 52 holds the best place inside a block against, and several places side by side.
 JOINED = {
     "inside, less outputs": "joined_gain",
-    "inside that block, less its output": "joined_block_gain",
+    "inside the best block, less its output": "joined_block_gain",
     "inside, less narrow places together": "joined_over_narrow",
     "inside, less itself untrained": "joined_over_untrained",
     "several, less the best of them": "joined_combined_gain",
