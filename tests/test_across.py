@@ -5,9 +5,11 @@ import re
 import shutil
 
 import pytest
+import tiny
 
 from difffeat.base.files import ROOT
 from difffeat.evidence import across
+from difffeat.features import datasets
 from difffeat.show import across as shown
 
 STORED = ROOT / "results"
@@ -64,3 +66,35 @@ def test_readers_stand_beside_each_other_with_intervals(root):
     assert frame.loc["text feature", "scenes"] == frame.loc["text feature", "the other"]
     assert "to" in frame.loc["bag of words", "scenes"]
     assert "fused feature" not in frame.index, "no page of these has measured it"
+
+
+def test_pictures_have_readers_of_their_own(root):
+    held = across.folders(root / "scenes", root)
+    frame = shown.readers(held, {"scenes": "scenes"}, shown.OF_PICTURES).frame.set_index("reader")
+    own = across.numbers(held)["scenes"]
+    assert frame.loc["raw pixels", "scenes"] == own["floor_raw_pixels_score"].text
+    assert frame.loc["best block", "scenes"] == own["image_best_block"].text
+    assert "bag of words" not in frame.index
+
+
+def test_places_on_two_data_sets_overlap_or_lie_apart(root):
+    held, key = across.folders(root / "scenes", root), "image_best_block"
+    names = {"scenes": "scenes", "other": "photos", "absent": "nothing"}
+    text = across.numbers(held)["scenes"][key].text
+    both = f"The best block: {text} for scenes; {text} for photos. The intervals overlap."
+    assert across.placed("The best block", held, names, key) == both
+    path = root / "other" / "20_probe_image_grid.json"
+    content = json.loads(path.read_text())
+    moved = next(result for result in content["results"] if result["id"] == key)
+    moved.update(value=100, interval=[99, 101])
+    path.write_text(json.dumps(content))
+    assert across.placed("The best block", held, names, key).endswith("photos. The intervals lie apart.")
+    assert across.placed("The best block", held, {"scenes": "scenes", "absent": "nothing"}, key) == ""
+    assert across.placed("The best block", held, names, "not_measured") == ""
+
+
+def test_a_table_says_how_much_of_the_data_is_read():
+    splits = {part: tiny.split(count, name=part) for part, count in (("train", 9), ("val", 3), ("test", 4))}
+    frame = shown.sizes(datasets.first(splits, [5, 3, 0], "error"), splits).frame.set_index("part")
+    assert frame.loc["train"].tolist() == ["5", "9"]
+    assert frame.loc["test"].tolist() == ["4", "4"], "0 takes all"

@@ -11,7 +11,7 @@ import tiny
 import torch
 
 from data_prep.training import baseline
-from difffeat.evidence import claims
+from difffeat.evidence import claims, numbers
 from difffeat.evidence.papers.diff_feat import baselines
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.evidence.papers.diff_feat.claims import training
@@ -212,6 +212,22 @@ def test_margins_over_published_rows_are_of_the_papers_data_alone():
     found = {result.id: result for result in baselines.margins("coco", fused)}
     assert found.keys() == {"margin_cnn", "margin_graph", "margin_transformer"}
     assert found["margin_cnn"].value == pytest.approx(0.148) and "MCAR" in found["margin_cnn"].what
+
+
+def test_error_rates_stand_beside_table_7_the_least_first():
+    accuracy = noisy(0.9, 0, 0.001)
+    probe = numbers.error_rate("a probe", accuracy, paper.value(7, "error_rate", method="Diff-Feat"))
+    assert (probe.id, probe.value, probe.paper.value) == ("error_a_probe", pytest.approx(0.1), 0.1208)
+    low, high = accuracy.interval
+    assert (
+        probe.interval == pytest.approx((1 - high, 1 - low)) and probe.interval[0] < 0.1 < probe.interval[1]
+    )
+    again = numbers.error_rate("again", replace(probe, value=0.5, interval=(-0.1, 1.2)))
+    assert (again.value, again.interval) == (0.5, (0.0, 1.0)), "no rate leaves 0 to 1"
+    frame = rivals.errors(paper.table(7), 120_000, {9_000: [again, probe]}).frame
+    assert frame["reader"].tolist()[2:] == ["L_MIXED", "a probe", "Diff-Feat", "again"]
+    assert frame["training articles"].tolist()[2:] == ["120,000", "9,000", "120,000", "9,000"]
+    assert frame["error rate"].tolist()[3:5] == [probe.text, "12.08%"]
 
 
 def test_the_figure_of_printed_rows_says_who_reads_captions():

@@ -46,6 +46,44 @@ def folders(own: Path | str, stored: Path | str | None = None) -> dict[str, Path
     return {own.name: own} | {folder.name: folder for folder in others if any(folder.glob("*.json"))}
 
 
+def numbers(held: Mapping[str, Path]) -> dict[str, dict[str, Result]]:
+    """{profile: {id: Result}} of all that their pages measured.
+
+    Parameters
+    ----------
+    held : dict of profile to the folder of its results
+    """
+    pages = {name: read_all(folder).values() for name, folder in held.items()}
+    return {
+        name: {result.id: result for page in found for result in page.results}
+        for name, found in pages.items()
+    }
+
+
+def placed(what: str, held: Mapping[str, Path], names: Mapping[str, str], key: str) -> str:
+    """Where a number lies under several profiles, and whether all its intervals have a place in common.
+
+    Parameters
+    ----------
+    what : str, what the number is: "The best block"
+    held : dict of profile to the folder of its results
+    names : dict of profile to what is said of it, such as "CIFAR-10"
+    key : str, id of a result with an interval
+
+    Returns
+    -------
+    str
+        One sentence; "" where fewer than two of the profiles have measured it.
+    """
+    measured = numbers({name: held[name] for name in names if name in held})
+    found = {names[name]: results[key] for name, results in measured.items() if key in results}
+    if len(found) < 2:
+        return ""
+    lows, highs = zip(*(result.interval for result in found.values()), strict=True)
+    told = "; ".join(f"{result.text} for {data}" for data, result in found.items())
+    return f"{what}: {told}. The intervals {'overlap' if max(lows) <= min(highs) else 'lie apart'}."
+
+
 def found(held: Mapping[str, Path], claims: Sequence[Claim] | None = None) -> dict[str, dict[str, Result]]:
     """{id of a claim: {profile: its Result}}, without those that a profile has not measured.
 

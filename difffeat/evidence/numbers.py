@@ -85,8 +85,30 @@ def gains(name: str, best: Measured, found: Iterable[Floor]) -> Iterator[Result]
             yield Result(f"{name}_over_{_id(floor)}", ratio, metric="ratio", unit="")
 
 
+def error_rate(what: str, accuracy: Measured | Result, paper: Published | None = None) -> Result:
+    """What an accuracy leaves to 100 %, with its interval, as a result: `error_<what>`.
+
+    Parameters
+    ----------
+    what : str, whose errors they are
+    accuracy : stats.Measured or Result
+    paper : tables.Published, optional
+
+    Source
+    ------
+    Diff-Feat, Table 7.
+    """
+    low, high = accuracy.interval
+    interval = (max(1 - high, 0.0), min(1 - low, 1.0))
+    return Result(f"error_{_slug(what)}", 1 - accuracy.value, interval, what, "error rate", paper=paper)
+
+
 def _id(floor):
-    return re.sub(r"\W+", "_", floor.name)
+    return _slug(floor.name)
+
+
+def _slug(name):
+    return re.sub(r"\W+", "_", name)
 
 
 def result(

@@ -6,7 +6,7 @@ from pathlib import Path
 from difffeat.base.format import MISSING
 from difffeat.evidence import across
 from difffeat.evidence.papers.diff_feat.claims.claim import Claim
-from difffeat.evidence.results import Result, read_all
+from difffeat.evidence.results import Result
 from difffeat.features.datasets import Split
 from difffeat.show import tables
 from difffeat.show.table import Table
@@ -21,9 +21,26 @@ READERS = {
     "image feature": "image_best_score",
     "fused feature": "fusion_addition_score",
 }
+# Readers of pictures, and where the best feature is.
+OF_PICTURES = {
+    "label frequency": "floor_label_frequency_score",
+    "raw pixels": "floor_raw_pixels_score",
+    "untrained image feature": "image_untrained_score",
+    "clean input": "image_clean_score",
+    "image feature": "image_best_score",
+    "best timestep": "image_best_timestep",
+    "best block": "image_best_block",
+}
 
 # Data sets that stand side by side on the landing page, and what their columns are called.
-MAIN = {"scenes": "scenes", "fashion": "photos of a shop", "cifar": "CIFAR-100", "coco-text": "COCO captions"}
+MAIN = {
+    "scenes": "scenes",
+    "fashion": "photos of a shop",
+    "cifar": "CIFAR-100",
+    "cifar10": "CIFAR-10",
+    "coco-text": "COCO captions",
+    "ag_news_small": "news",
+}
 
 
 def statuses(
@@ -69,27 +86,37 @@ def _status(result: Result | None):
     return MISSING if result is None else result.status
 
 
-def readers(held: Mapping[str, Path], names: Mapping[str, str]) -> Table:
-    """What each reader of `READERS` reaches under each profile, with intervals.
+def readers(held: Mapping[str, Path], names: Mapping[str, str], keys: Mapping[str, str] = READERS) -> Table:
+    """What each reader reaches under each profile, with intervals.
 
     Parameters
     ----------
     held : dict of profile to the folder of its results
     names : dict of profile to what its column is called; one without results has none
+    keys : dict of reader to the id of its result, `READERS` or `OF_PICTURES`
     """
     names = {name: data for name, data in names.items() if name in held}
-    pages = {name: read_all(held[name]).values() for name in names}
-    numbers = {
-        name: {result.id: result for page in found for result in page.results}
-        for name, found in pages.items()
-    }
+    numbers = across.numbers({name: held[name] for name in names})
     rows = []
-    for reader, key in READERS.items():
+    for reader, key in keys.items():
         found = {data: numbers[name].get(key) for name, data in names.items()}
         cells = {data: number.text if number else MISSING for data, number in found.items()}
         if set(cells.values()) != {MISSING}:
             rows.append({"reader": reader} | cells)
     return tables.rows(rows)
+
+
+def sizes(read: Mapping[str, Split], held: Mapping[str, Split]) -> Table:
+    """How many samples of each part a page reads, and how many the data have.
+
+    Parameters
+    ----------
+    read, held : dict of part to Split
+    """
+    return tables.rows(
+        {"part": part, "read here": f"{len(split):,}", "at hand": f"{len(held[part]):,}"}
+        for part, split in read.items()
+    )
 
 
 def samples(split: Split, count: int = 6, letters: int = 160) -> Table:

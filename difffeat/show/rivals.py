@@ -1,6 +1,6 @@
-"""Methods beside each other: the rows of the paper's Tables 1 and 2, and methods measured here."""
+"""Methods beside each other: the rows of the paper's Tables 1, 2 and 7, and methods measured here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 
 from difffeat.base.format import MISSING, show, show_interval
 from difffeat.evidence.numbers import result
+from difffeat.evidence.results import Result
 from difffeat.probing.methods import Methods
 from difffeat.show.figure import COLOURS, LIGHT, MARKERS, Figure, canvas, finished, styled, value_axis
 from difffeat.show.table import Table
@@ -129,6 +130,31 @@ def measured(methods: Methods, about: Mapping[str, tuple[str, str]]) -> Table:
         texts = {key.replace("_", ", "): show(value, "percent", 1) for key, value in counted.items()}
         number = result("mAP", methods.measured(name)).text
         rows.append({"method": name, "reads": reads, "labels in captions": told, "mAP": number} | texts)
+    return Table(pd.DataFrame(rows))
+
+
+def errors(printed: pd.DataFrame, articles: int, found: Mapping[int, Iterable[Result]]) -> Table:
+    """Error rates as printed and as measured here, the least first.
+
+    Parameters
+    ----------
+    printed : DataFrame, the paper's Table 7
+    articles : int, training articles of the data set as published
+    found : dict of training articles to error rates that were measured after so many
+
+    Source
+    ------
+    Diff-Feat, Table 7.
+    """
+    lines = [
+        (row.error_rate, row.method, "printed", articles, show(row.error_rate, "percent", 2))
+        for row in printed.itertuples()
+    ]
+    lines += [(one.value, one.what, "here", seen, one.text) for seen, ones in found.items() for one in ones]
+    rows = [
+        {"reader": name, "measured": where, "training articles": f"{seen:,}", "error rate": text}
+        for _, name, where, seen, text in sorted(lines)
+    ]
     return Table(pd.DataFrame(rows))
 
 
