@@ -281,11 +281,16 @@ def coco_people(folder, _):
     return {"validation": 20}
 
 
+def scenes(*_):
+    """Few; they are drawn when they are first read."""
+    return {"counts": SIZES | {"val": 20}}
+
+
 WRITERS = {
     "coco": coco, "table": table, "vg500": vg500_files, "voc": voc, "cifar100": cifar100,
     "tiny_imagenet": tiny_imagenet, "ag_news": ag_news, "cifar10": cifar10_files, "fashion": fashion,
     "coco_captions": coco_lists, "weizmann_horses": weizmann_horses, "camvid": camvid_files,
-    "coco_people": coco_people,
+    "coco_people": coco_people, "scenes": scenes,
 }  # fmt: skip
 
 
