@@ -5,7 +5,7 @@ device); a product and its addition are two.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 
 import torch
@@ -20,6 +20,7 @@ from difffeat.extractions import Extraction
 from difffeat.features import schedule
 
 FLOAT16 = 2  # bytes
+WIDER = {"hidden": 4}  # places that are as many times as wide as the output of their block
 # Peak of dense bfloat16 products in TFLOP/s, as the vendor states it.
 PEAK = {"rtx4090": 165.2, "a100": 312.0, "h100": 989.4, "h200": 989.4}
 
@@ -214,7 +215,11 @@ def of_extraction(extraction: Extraction, length: int) -> dict[str, Work]:
     inverted = inversion(costs, samples, extraction.timesteps, steps if kind == "ddim" else 0)
     times = {"plain": len(extraction.blocks), "ours": 1}
     found = each_way(costs, samples, extraction.blocks, extraction.timesteps)
-    return {way: sum([inverted] * times[way], start=work) for way, work in found.items()}
+    widths = sum(WIDER.get(place, 1) for place in extraction.places) if extraction.kept else 0
+    return {
+        way: sum([inverted] * times[way], start=replace(work, bytes=work.bytes * widths))
+        for way, work in found.items()
+    }
 
 
 def each_way(model: Model, samples: int, blocks: Sequence[int], timesteps: Sequence[int]) -> dict[str, Work]:

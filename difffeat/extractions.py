@@ -7,8 +7,10 @@ as `extracts`: one mapping for each, of these keys, all but the first optional:
 - `blocks`, `timesteps`: by default the page's parameters `<of>_blocks` and `<of>_timesteps`,
 - `samples`: a parameter that takes fewer than the page does: two numbers, of train and test, or one, of test,
 - `noising`: one or several kinds, by default random for images and the parameter `deterministic` for text,
+- `places`: where in blocks, by default their outputs alone,
 - `times`: how many sets there are: the product of the lengths of these; a list in it adds up,
-- `if`: a parameter; where it is false nothing is extracted.
+- `if`: a parameter; where it is false nothing is extracted,
+- `in_memory`: true of tokens that are read and never written to a disk.
 
 A value that names a parameter of the page stands for that parameter's, `name[:1]` and `name[-1:]` for a part
 of it; numbers and other text stand for themselves.
@@ -19,9 +21,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from difffeat.features import schedule
+from difffeat.features.points import OUT
 from difffeat.profiles import declared
 
-KEYS = ("of", "blocks", "timesteps", "samples", "noising", "times", "if")
+KEYS = ("of", "blocks", "timesteps", "places", "samples", "noising", "times", "if", "in_memory")
 NOISINGS = {"image": "random", "text": "deterministic"}
 
 
@@ -36,6 +39,8 @@ class Extraction:
     blocks, timesteps : tuples of int
     noising : str
     sets : int, of features, each with passes of its own
+    places : tuple of str
+    kept : bool, whether features are written to a disk
     """
 
     modality: str
@@ -45,6 +50,8 @@ class Extraction:
     timesteps: tuple
     noising: str
     sets: int
+    places: tuple = (OUT,)
+    kept: bool = True
 
 
 def of_page(notebook: str, taken: Mapping, parts: Sequence[int]) -> list[Extraction]:
@@ -80,7 +87,8 @@ def _ways(notebook, said, taken, parts):
     samples = _samples(said.get("samples"), taken, parts)
     kinds = dict.fromkeys(map(schedule.named, _texts(said.get("noising", NOISINGS[modality]), taken)))
     backbone = taken[f"{modality}_backbone"]
-    return [Extraction(modality, backbone, samples, *points, noising, sets) for noising in kinds]
+    inside = tuple(_texts(said.get("places", OUT), taken)), not said.get("in_memory", False)
+    return [Extraction(modality, backbone, samples, *points, noising, sets, *inside) for noising in kinds]
 
 
 def _value(said, taken):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from difffeat import cost, extractions
+from difffeat import cost, extractions, profiles
 from difffeat.evidence.papers.diff_feat import tables as paper
 from difffeat.profiles import ROOT
 
@@ -157,6 +157,28 @@ def test_inversion_runs_the_whole_model_at_every_step():
     assert found["ours"].blocks == 14 * (2 * 4 + 3 * model.depth) * model.block
     still = cost.of_extraction(replace(extraction, noising="mean"), 60)
     assert still["ours"].passes == 14 * 2 and still["ours"].bytes == found["ours"].bytes
+
+
+def test_places_count_by_their_width_and_tokens_in_memory_take_no_disk():
+    outputs = extractions.Extraction("image", "dit-scenes", 7, (2, 4), (50,), "random", 2)
+    held = {
+        name: cost.of_extraction(replace(outputs, **changes), 60)["ours"]
+        for name, changes in {
+            "outputs": {},
+            "inside": {"places": ("q", "hidden", "out")},
+            "memory": {"kept": False},
+        }.items()
+    }
+    assert held["inside"].bytes == (1 + 4 + 1) * held["outputs"].bytes > 0 == held["memory"].bytes
+    assert len({work.passes for work in held.values()}) == 1
+    (found, _) = extractions.of_page(
+        "52_joined", profiles.planned(profiles.load("scenes"), "52_joined"), [3, 2, 1]
+    )
+    assert {"hidden", "out"} < set(found.places) and found.kept
+    scarce = profiles.planned(profiles.load("scenes"), "54_label_scarce")
+    assert [(one.sets, one.kept) for one in extractions.of_page("54_label_scarce", scarce, [3, 2, 1])] == [
+        (2, False)
+    ]
 
 
 def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path, plan_here):

@@ -1,11 +1,13 @@
 """Maps of points and of pairs, the slider over timesteps, the button for all code, tried in a browser."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
 import browser
 import numpy as np
 import pytest
+import tiny
 from book_checks import BARRIERS
 from PIL import Image
 
@@ -13,7 +15,9 @@ from difffeat.backbones.noised import Noised, Word
 from difffeat.evidence.numbers import result
 from difffeat.features.datasets import Split
 from difffeat.features.points import Point
-from difffeat.probing import search
+from difffeat.features.recipe import Recipe
+from difffeat.probing import floors, ranked, search
+from difffeat.probing import grid as measured
 from difffeat.probing.grid import Grid
 from difffeat.probing.pairs import Pair
 from difffeat.probing.ranked import Example, Ranked
@@ -102,7 +106,7 @@ NAMES = ("cat", "a, b", "naïve", "dog", 'say "x"', "cow", "hen")  # by rising p
 
 
 def seen_page(tmp_path):
-    """The map of points with the labels of each and the samples of one."""
+    """The map of points with the labels of each, and the samples of two: one stands on the page."""
     truth = np.zeros((40, len(NAMES)), dtype=np.uint8)
     truth[:12] = 1
     path = tmp_path / "picture.png"
@@ -111,11 +115,15 @@ def seen_page(tmp_path):
     rising = 0.2 + 0.1 * np.arange(len(NAMES))[:, None, None] * np.ones(VALUES.shape)
     rising[:, 0, 0] = 1 - rising[:, 0, 0]  # at the first point the order is the other way round
     of = replace(grid(VALUES), by_label={"AP": rising[None]})
-    samples = Ranked(Point(0, 4), split, (Example(3, 0, 1, 12),), (Example(4, 1, 30, 12),))
+    here, other = Point(0, 4), Point(50, 4)
+    samples = {
+        here: Ranked(here, split, (Example(3, 0, 1, 12),), (Example(4, 1, 30, 12),)),
+        other: Ranked(other, split, (Example(4, 4, 2, 12), Example(5, 1, 3, 12)), ()),
+    }
     shown = [
         sortable.points(of, "image_points.csv"),
         seen.labels(of, split, "image"),
-        seen.Samples(samples, "image"),
+        seen.Samples(samples, here, "image"),
     ]
     return "".join(one._repr_html_() for one in shown)
 
@@ -145,21 +153,78 @@ def test_the_map_shows_the_best_and_worst_labels_of_the_chosen_point(labelled):
     assert listed(labelled)[3] == 'say "x" 40.0% (12)'
 
 
-def test_the_map_shows_samples_where_they_are_and_the_way_there(labelled):
-    shown = "[...document.querySelectorAll('.explorer .samples figure')].map((one) => one.innerText.trim())"
-    assert said(labelled).startswith("t = 50, block 4") and labelled.run(shown) == []
-    labelled.run("document.querySelector('.explorer .samples button').focus()")
-    labelled.press("Enter", "\r")
+FIGURES = "[...document.querySelectorAll('.explorer .samples figure')]"
+
+
+def test_the_map_shows_the_samples_of_the_chosen_point(labelled):
+    words, shown = (
+        "document.querySelector('.explorer .samples').innerText",
+        f"{FIGURES}.map((one) => one.innerText.trim())",
+    )
+    assert said(labelled).startswith("t = 50, block 4")
+    assert labelled.run(shown) == [
+        'Found: say "x", rank 2 of 40; 12 hold it',
+        "Found: a, b, rank 3 of 40; 12 hold it",
+    ]
+    assert labelled.run(words).startswith(
+        "Ranked by the probe at t = 50, block 4, for labels that at least 10 "
+    )
+    assert "No such label is missed anywhere." in labelled.run(words)
+    labelled.press("ArrowLeft")
     assert said(labelled).startswith("t = 0, block 4")
     assert labelled.run(shown) == [
         "Found: cat, rank 1 of 40; 12 hold it",
         "Missed: a, b, rank 30 of 40; 12 hold it",
     ]
-    alts = "[...document.querySelectorAll('.explorer img')].map((one) => one.alt)"
+    assert labelled.run(words).startswith(
+        "Ranked by the probe at t = 0, block 4"
+    ) and "No such" not in labelled.run(words)
+    alts = f"{FIGURES}.map((one) => one.querySelector('img').alt)"
     assert labelled.run(alts)[0].startswith("Test picture 3, which holds cat, a, b, naïve")
-    assert labelled.run("document.activeElement.getAttribute('aria-selected')") == "true"
-    labelled.press("ArrowUp")
-    assert labelled.run(shown) == []
+    assert labelled.run(f"{FIGURES}.every((one) => one.querySelector('img').naturalWidth === 8)")
+
+
+def test_without_its_script_a_page_shows_the_samples_of_one_point(tab, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(f'<!doctype html><meta charset="utf-8"><body>{seen_page(tmp_path)}', encoding="utf-8")
+    tab.open(page)
+    shown = tab.run("[...document.images].map((one) => [one.dataset.sample, one.naturalWidth])")
+    assert shown == [["3", 8], ["4", 8]]
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_at_every_point_the_samples_are_those_that_its_probe_finds_and_misses(tab, tmp_path, modality):
+    """What the browser shows of each point is ranked so by that point's probe, trained by itself."""
+    splits = {part: tiny.split(60, folder=tmp_path, name=part) for part in ("train", "val", "test")}
+    model = tiny.dit() if modality == "image" else tiny.plaid()
+    recipe = Recipe(blocks=[1, 2], timesteps=[0, 50])
+    root = tmp_path / "features"
+    of = measured.measure(splits, model, recipe, root=root, resamples=5, probing=dict(steps=40))
+    samples = seen.Samples(ranked.everywhere(splits, of, root=root, steps=40), of.best, modality)
+    page = sortable.points(of, f"{modality}_points.csv")._repr_html_() + samples._repr_html_()
+    opened(tab, tmp_path, page, "map.js")
+    for column, timestep in enumerate(of.timesteps, start=1):
+        for row, block in enumerate(reversed(of.blocks)):
+            tab.run(f"document.querySelectorAll('.explorer tbody tr')[{row}].cells[{column}].click()")
+            assert said(tab).startswith(f"t = {timestep}, block {block}")
+            features = {part: of.features[0][part].read(Point(timestep, block)) for part in ("train", "test")}
+            scores = floors.probe_scores(splits, features, steps=40)
+            sample = "[one.querySelector('[data-sample]').dataset.sample, one.innerText.trim()]"
+            shown = tab.run(f"{FIGURES}.map((one) => {sample})")
+            assert shown
+            for number, words in shown:
+                place = splits["test"].ids.tolist().index(int(number))
+                ranked_so(splits["test"], scores, place, words)
+                assert modality == "image" or splits["test"].captions[place] in words
+
+
+def ranked_so(test, scores, place, words):
+    """What is said of a sample is so by these scores."""
+    said = re.search(r"(Found|Missed): (\w+), rank (\d+) of 60; (\d+) hold it$", words)
+    label, rank, positives = tiny.NAMES.index(said[2]), int(said[3]), int(said[4])
+    assert test.labels[place, label] and positives == test.labels[:, label].sum()
+    assert rank == 1 + (scores[:, label] > scores[place, label]).sum()
+    assert (rank <= positives) == (said[1] == "Found")
 
 
 IMAGES, TEXTS = [(0, 4), (0, 8), (50, 4), (50, 8)], [(0, 4), (0, 8), (100, 4), (100, 8)]
@@ -255,10 +320,10 @@ def test_the_maps_shut_nobody_out(tab, tmp_path, width, scheme):
     head += f"<style>{style} {page}</style><main><h1>Maps</h1><h2>Here</h2>"
     tab.screen(width, scheme)
     opened(tab, tmp_path, head + seen_page(tmp_path) + search_page() + "</main>", "map.js")
-    tab.run("document.querySelector('.explorer .samples button').click()")
     tab.run((ROOT / "tests" / "axe" / "axe.min.js").read_text(encoding="utf-8") + "; 0")
     tab.settle()
     assert tab.run("document.querySelectorAll('.explorer').length") == 2
+    assert tab.run(f"{FIGURES}.length") == 2
     assert tab.run(BARRIERS % "") == []
     assert tab.run("document.documentElement.scrollWidth") <= width
 

@@ -176,6 +176,7 @@ def test_a_clean_input_is_the_same_for_every_timestep_told_at_block_0_of_text_on
 def test_floors_know_what_they_should(splits):
     frequency = floors.label_frequency(splits)
     assert frequency.value == pytest.approx(splits["test"].labels.mean(axis=0).mean())
+    assert frequency.measured.draws.mean() == pytest.approx(frequency.value)  # else it can lie outside
     words = floors.bag_of_words(splits, epochs=60, lr=0.05)
     assert (
         words.value > 0.95 > floors.raw_pixels(splits, side=4, epochs=3).value

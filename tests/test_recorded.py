@@ -58,13 +58,22 @@ def test_a_page_tells_that_its_code_has_changed(tmp_path, monkeypatch):
     made_by.store(page, profile_of(page))
     measured = ROOT / "results" / profile_of(page) / f"{page.stem}.json"
     assert stale(page, measured) == ""
-    stored.write_text(stored.read_text().replace(made_by.code(page), "0" * 64))
+    stored.write_text(stored.read_text().replace(made_by.code(page, profile_of(page)), "0" * 64))
     assert "has changed since" in stale(page, measured)
     ran = tmp_path / measured.name
     ran.write_text(measured.read_text() + "\n")
     assert stale(page, ran) == "", "it ran just now, whoever recorded it before"
     claims = ROOT / "results" / "scenes" / "90_claims.json"
     assert stale(ROOT / "notebooks" / "90_claims.ipynb", claims) == ""
+
+
+def test_readers_and_pages_that_are_summed_up_are_behind_a_page():
+    page = ROOT / "notebooks" / "recorded" / "fashion.ipynb"
+    found = made_by.behind(page, "fashion")
+    assert {"data_prep/readers/fashion.py", "data_prep/readers/reading.py"} <= set(found)
+    assert "data_prep/readers/cifar10.py" not in found
+    assert "notebooks/20_probe_image_grid.ipynb" in made_by.summed(page)
+    assert "difffeat/probing/search.py" in found
 
 
 @pytest.mark.parametrize("page", LONG, ids=lambda page: page.stem)

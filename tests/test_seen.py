@@ -62,20 +62,45 @@ def measured(tmp_path_factory):
     return splits, grid.measure(splits, tiny.dit(), recipe, **how), folder / "features"
 
 
-def test_the_ranks_are_those_of_the_measured_probe(measured, monkeypatch):
+def alone(splits, of, point):
+    """Scores on test of the probe of one point, trained by itself."""
+    read = {part: of.features[0][part].read(point) for part in ("train", "test")}
+    return floors.probe_scores(splits, read, of.metric, steps=5)
+
+
+def test_the_ranks_of_every_point_are_those_of_its_measured_probe(measured, monkeypatch):
     """A probe trained once more is the grid's own: its precisions are those that the grid keeps."""
     splits, of_images, root = measured
-    kept = []
-    scored = floors.probe_scores
-    monkeypatch.setattr(floors, "probe_scores", lambda *a, **b: kept.append(scored(*a, **b)) or kept[-1])
-    found = ranked.at_best(splits, of_images, root=root, steps=5)
-    precision = grid.metrics.average_precision(splits["test"].labels, kept[0])
-    place = of_images.choices[0]
-    np.testing.assert_allclose(precision, of_images.by_label["AP"][0].reshape(3, -1)[:, place], atol=1e-5)
-    assert found.point == of_images.best and len(found.found) == 2
+    found = ranked.everywhere(splits, of_images, root=root, steps=5)
+    assert list(found) == of_images.points
+    of_label = of_images.by_label["AP"][0].reshape(3, -1)
+    for place, (point, here) in enumerate(found.items()):
+        scores = alone(splits, of_images, point)
+        precision = grid.metrics.average_precision(splits["test"].labels, scores)
+        np.testing.assert_allclose(precision, of_label[:, place], atol=1e-5)
+        assert here.point == point and len(here.found) == 2
+        for one in here.found + here.missed:
+            assert one.rank == 1 + (scores[:, one.label] > scores[one.row, one.label]).sum()
+            assert splits["test"].labels[one.row, one.label]
+        assert all(one.rank <= one.positives for one in here.found)
+        assert all(one.rank > one.positives for one in here.missed)
+    assert len({here.found for here in found.values()}) > 1
     monkeypatch.setattr(probe, "fit_grid", lambda *_, **__: pytest.fail("trained again"))
-    again = ranked.at_best(splits, of_images, root=root, steps=5)
-    assert (again.found, again.missed) == (found.found, found.missed)
+    again = ranked.everywhere(splits, of_images, root=root, steps=5)
+    assert [(one.found, one.missed) for one in again.values()] == [
+        (one.found, one.missed) for one in found.values()
+    ]
+
+
+def test_another_length_trains_other_probes(measured, monkeypatch):
+    splits, of_images, root = measured
+    ranked.everywhere(splits, of_images, root=root, steps=5)
+    lengths = []
+    fit = probe.fit_grid
+    monkeypatch.setattr(probe, "fit_grid", lambda *a, **b: lengths.append(b["steps"]) or fit(*a, **b))
+    ranked.everywhere(splits, of_images, root=root, steps=6)
+    ranked.everywhere(splits, of_images, root=root, steps=6, each=1)
+    assert lengths == [6, 6]
 
 
 def test_labels_at_either_end_are_shown_and_all_of_them_are_in_the_file(measured):
@@ -128,27 +153,49 @@ def test_pairs_that_are_not_judged_count_for_nothing():
 def test_pictures_are_small_jpegs_that_say_what_they_hold(measured):
     splits, *_ = measured
     row = int(np.flatnonzero(splits["test"].labels[:, [0, 2]].all(axis=1))[0])
-    of = Ranked(Point(50, 8), splits["test"], (Example(row, 2, 1, 12),), ())
-    shown = seen.Samples(of, "image")
+    here, elsewhere = Point(50, 8), Point(0, 4)
+    of = {
+        elsewhere: Ranked(elsewhere, splits["test"], (Example(row, 0, 2, 12),), (Example(row, 2, 40, 12),)),
+        here: Ranked(here, splits["test"], (Example(row, 2, 1, 12),), ()),
+    }
+    shown = seen.Samples(of, here, "image")
     html = shown._repr_html_()
     held = [name for name, on in zip(tiny.NAMES, splits["test"].labels[row], strict=True) if on]
     assert f'alt="Test picture {splits["test"].ids[row]}, which holds {", ".join(held)}"' in html
-    assert 'data-timestep="50" data-block="8"' in html and "No such label is missed anywhere." in html
+    assert "<span>t = 50, block 8</span>" in html and "No such label is missed anywhere." in html
     (address,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
     with Image.open(io.BytesIO(base64.b64decode(address))) as picture:
         assert (picture.format, picture.size) == ("JPEG", (16, 16))
     assert repr(shown) == "found, cow, rank 1 of 60; 12 hold it"
+    assert shown.csv.drop(columns=["sample", "of", "held by"]).to_numpy().tolist() == [
+        [0, 4, "found", "cat", 2],
+        [0, 4, "missed", "cow", 40],
+        [50, 8, "found", "cow", 1],
+    ]
+    assert set(shown.csv["sample"]) == {splits["test"].ids[row]} and set(shown.csv["of"]) == {60}
+
+
+def test_a_sample_of_several_points_is_in_the_page_once_and_shown_where_it_belongs():
+    split = Split("test", range(40), ["cat", "dog"], ten(range(12), range(12)), list("abcdefghij") * 4)
+    first, last = Point(0, 4), Point(50, 8)
+    of = {
+        first: Ranked(first, split, (Example(1, 0, 1, 12),), (Example(2, 1, 30, 12),)),
+        last: Ranked(last, split, (Example(2, 0, 1, 12),), (Example(3, 1, 30, 12),)),
+    }
+    shown, hidden = seen.Samples(of, first, "text")._repr_html_().split("<template>")
+    samples = [re.findall(r'data-sample="(\d+)"', part) for part in (shown, hidden)]
+    assert samples == [["1", "2"], ["3"]] and '<blockquote data-sample="3" style="margin: 0">d<' in hidden
 
 
 def test_a_large_picture_is_reduced_and_a_caption_is_text(tmp_path):
     path = tmp_path / "large.png"
     Image.new("RGB", (800, 400), "red").save(path)
     split = Split("test", [7], ["cat"], [[1]], ["a <b>cat</b>"], [path])
-    of = Ranked(Point(0, 4), split, (), (Example(0, 0, 1, 1),))
-    address = re.findall(r'base64,([^"]+)"', seen.Samples(of, "image")._repr_html_())[0]
+    of = {Point(0, 4): Ranked(Point(0, 4), split, (), (Example(0, 0, 1, 1),))}
+    address = re.findall(r'jpeg;base64,([^"]+)"', seen.Samples(of, Point(0, 4), "image")._repr_html_())[0]
     with Image.open(io.BytesIO(base64.b64decode(address))) as picture:
         assert picture.size == (160, 80)
-    html = seen.Samples(of, "text")._repr_html_()
+    html = seen.Samples(of, Point(0, 4), "text")._repr_html_()
     assert "a &lt;b&gt;cat&lt;/b&gt;</blockquote>" in html and "<img" not in html
 
 

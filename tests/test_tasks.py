@@ -215,6 +215,19 @@ def test_tokens_side_by_side_are_each_standardised_by_train(splits):
         Activations(splits, tiny.dit(), Recipe([1], [0]))
 
 
+def test_coarser_tokens_are_upsampled_to_stand_beside_finer_ones(splits):
+    unet = tiny.unet()
+    coarse, fine = (next(p for p in unet.places if p.startswith(at)) for at in ("mid", "down-level0"))
+    found = Activations(splits, unet, replace(RECIPE, blocks=[0], places=[coarse, fine]))
+    both = found.read(Point(50, 0, coarse), Point(50, 0, fine))["test"]
+    apart = [standardised(found.read(Point(50, 0, place)))["test"] for place in (coarse, fine)]
+    count, width = apart[1].shape[1], apart[0].shape[2]
+    assert apart[0].shape[1] < count == both.shape[1] == patches(splits, unet)["test"].shape[1]
+    enlarged = pixels.upsampled(torch.from_numpy(apart[0]), pixels.side_of(count)).flatten(2).mT
+    np.testing.assert_allclose(both[:, :, :width], enlarged, atol=1e-5)
+    np.testing.assert_array_equal(both[:, :, width:], apart[1])
+
+
 def test_pixels_and_position_know_no_model(splits):
     found = patches(splits, tiny.dit())
     image = np.asarray(splits["test"].image(2), np.float32) / 255

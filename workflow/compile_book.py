@@ -182,9 +182,10 @@ def provenance(path: Path | str) -> str:
 
 def stale(notebook: Path, measured: Path) -> str:
     """What is said of a page that stands as other code than today's recorded it; nothing of one that ran."""
-    stored = ROOT / "results" / results.read(measured).profile / measured.name
+    profile = results.read(measured).profile
+    stored = ROOT / "results" / profile / measured.name
     as_stored = stored.is_file() and stored.read_bytes() == measured.read_bytes()
-    if not (as_stored and notebook.stem in made_by.stored() and made_by.changed(notebook)):
+    if not (as_stored and notebook.stem in made_by.stored() and made_by.changed(notebook, profile)):
         return ""
     told = "The code that makes these numbers has changed since; <code>make record</code> measures them anew."
     return f'<p class="provenance">{told}</p>\n'

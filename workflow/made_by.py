@@ -30,19 +30,39 @@ def made_by(page: Path, profile: str) -> dict:
     -------
     dict of "code", see `code`, and "weights", the card of each model by name
     """
-    return {"code": code(page), "weights": {name: card(name) for name in models(page, profile)}}
+    return {"code": code(page, profile), "weights": {name: card(name) for name in models(page, profile)}}
 
 
-def code(page: Path) -> str:
+def code(page: Path, profile: str) -> str:
     """A hash of the modules behind a page that read data, extract features and probe them."""
-    behind = files_behind(os.path.relpath(page))
-    return held.digest(file for file in behind if file.startswith(NUMBERS) and file.endswith(".py"))
+    sources = behind(page, profile)
+    return held.digest(file for file in sources if file.startswith(NUMBERS) and file.endswith(".py"))
+
+
+def behind(page: Path, profile: str) -> list[str]:
+    """Files of our packages behind a recorded page, sorted: what it imports, the pages that it sums up, and
+    the readers of their data, which are imported by name."""
+    every = told(page, profile)
+    readers = [Path("data_prep", "readers", f"{one.data['reader']}.py") for one in every]
+    sources = [os.path.relpath(page), *map(str, readers), *summed(page)]
+    found = {file for source in sources for file in files_behind(source)} | set(map(str, readers))
+    return sorted(found)
+
+
+def told(page: Path, profile: str) -> list[profiles.Profile]:
+    """The Profile that a recorded page runs with, and those that it sums up."""
+    return [profiles.load(name) for name in (profile, *profiles.declared(page.stem).get("profiles", []))]
+
+
+def summed(page: Path) -> list[str]:
+    """Notebooks of the pages that a recorded page sums up."""
+    named = profiles.declared(page.stem).get("profiles", [])
+    return sorted({f"notebooks/{each}.ipynb" for name in named for each in profiles.load(name).pages})
 
 
 def models(page: Path, profile: str) -> list[str]:
     """The models of this project that a recorded page, or a profile that it sums up, reads features of."""
-    names = [profile, *profiles.declared(page.stem).get("profiles", [])]
-    planned = [profiles.planned(profiles.load(name), page.stem) for name in names]
+    planned = [profiles.planned(one, page.stem) for one in told(page, profile)]
     found = {value for taken in planned for key, value in taken.items() if key.endswith("_backbone")}
     return sorted(found & {*SHIPPED, *OF_REAL_DATA})
 
@@ -60,10 +80,10 @@ def stored() -> dict:
 
 def store(page: Path, profile: str) -> None:
     """Write down what a page that just ran was made by."""
-    told = stored() | {page.stem: made_by(page, profile)}
-    STORED.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    every = stored() | {page.stem: made_by(page, profile)}
+    STORED.write_text(json.dumps(every, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def changed(page: Path) -> bool:
+def changed(page: Path, profile: str) -> bool:
     """Whether the code that makes a recorded page's numbers is another one than when it was recorded."""
-    return stored()[page.stem]["code"] != code(page)
+    return stored()[page.stem]["code"] != code(page, profile)

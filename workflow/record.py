@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import held
 import keep
 import made_by
-from imports import files_behind
 
 from difffeat import pages, profiles
 from difffeat.base.cells import cells
@@ -68,9 +67,11 @@ def marked(path: Path) -> Path:
 
 
 def digest(path: Path) -> str:
-    """One hash of a page without its outputs, of the code behind it and of its profile."""
-    behind = files_behind(os.path.relpath(path))
-    return held.digest([path, *behind, *profiles.load(profile_of(path)).files], run=[path])
+    """One hash of a page and those that it sums up, without their outputs, of the code behind them and of
+    their profiles."""
+    profile, run = profile_of(path), [path, *made_by.summed(path)]
+    files = [file for one in made_by.told(path, profile) for file in one.files]
+    return held.digest([*run, *made_by.behind(path, profile), *files], run=run)
 
 
 def took(path: Path) -> str:

@@ -149,6 +149,32 @@
     ];
   }
 
+  /** What shows the samples of a file, `image_samples.csv`, at a point; nothing where there is no such file. */
+  function samplesOf(modality) {
+    const box = document.querySelector(`.difffeat-samples[data-of="${modality}"]`);
+    const file = box?.querySelector(`a[download="${modality}_samples.csv"]`);
+    if (!file) return undefined;
+    const held = rows(file);
+    const all = [box, box.querySelector("template").content].flatMap((part) => [...part.querySelectorAll("[data-sample]")]);
+    const shown = new Map(all.map((element) => [element.dataset.sample, element]));
+
+    function example({ kind, sample, label, rank, of, "held by": positives }) {
+      const [place, among, count] = [rank, of, positives].map((text) => Number(text).toLocaleString("en"));
+      const said = made("b", {}, `${kind[0].toUpperCase()}${kind.slice(1)}:`);
+      const below = made("figcaption", {}, said, ` ${label}, rank ${place} of ${among}; ${count} hold it`);
+      return made("figure", {}, shown.get(sample).cloneNode(true), below);
+    }
+
+    return ({ timestep, block }) => {
+      const here = held.filter((row) => Number(row.timestep) === timestep && Number(row.block) === block);
+      const told = box.querySelector("p").cloneNode(true);
+      told.querySelector("span").textContent = `t = ${timestep}, block ${block}`;
+      const none = ["found", "missed"].filter((kind) => !here.some((row) => row.kind === kind));
+      const nowhere = none.map((kind) => made("p", {}, `No such label is ${kind} anywhere.`));
+      return [told, ...nowhere, made("div", { class: "examples" }, ...here.map(example))];
+    };
+  }
+
   function explorer(link, number) {
     const points = numbers(link);
     const metrics = Object.keys(points[0]).filter((name) => !(name in NAMES) && !/, (low|high)$/.test(name));
@@ -157,7 +183,7 @@
     const modality = link.download.replace("_points.csv", "");
     const file = document.querySelector(`a[download="${modality}_labels.csv"]`);
     const labels = file ? rows(file) : [];
-    const samples = document.querySelector(`.difffeat-samples[data-of="${modality}"]`);
+    const samples = samplesOf(modality);
     let metric = metrics[0];
     let chosen = points.reduce((best, p) => (p[metric] > best[metric] ? p : best));
 
@@ -171,7 +197,7 @@
     const columns = axes.timestep.map((timestep) => ({ name: `t = ${timestep}`, timestep }));
     const lines = axes.block.map((block) => ({ name: block, block })).reverse();
     const at = ({ timestep }, { block }) => points.find((p) => p.timestep === timestep && p.block === block);
-    const { grid, paint, cell } = board(title.id, "block", columns, lines, at, choose);
+    const { grid, paint } = board(title.id, "block", columns, lines, at, choose);
 
     function show() {
       const values = points.map((p) => p[metric]);
@@ -188,19 +214,7 @@
         }),
       );
       if (labels.length) ends.replaceChildren(...extremes(labels, `t = ${chosen.timestep}, block ${chosen.block}`));
-      if (samples) seen.replaceChildren(...looked());
-    }
-
-    /** The samples where they were ranked by the chosen point, and elsewhere the way there. */
-    function looked() {
-      const there = points.find((p) => p.timestep === Number(samples.dataset.timestep) && p.block === Number(samples.dataset.block));
-      if (chosen === there) return [...samples.cloneNode(true).children];
-      const button = made("button", { type: "button" }, `t = ${there.timestep}, block ${there.block}`);
-      button.addEventListener("click", () => {
-        choose(there);
-        cell(there).focus();
-      });
-      return [made("p", {}, "Samples that are found and missed are kept of one point: ", button)];
+      if (samples) seen.replaceChildren(...samples(chosen));
     }
 
     function choose(point) {

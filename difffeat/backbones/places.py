@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -122,6 +123,7 @@ def distance(attended: Callable[[Ran], Attention], axes: int, *modules: str) -> 
     return Place(modules, made)
 
 
+@cache
 def distances(count: int, axes: int) -> torch.Tensor:
     """Distances between tokens, (T, T), in tokens: along a line, or on a square that they tile row by row.
 
@@ -146,8 +148,11 @@ def attention(query: torch.Tensor, key: torch.Tensor, seen: torch.Tensor | None 
     query, key : Tensors (N, h, T, D / h)
     seen : bool Tensor that broadcasts to (N, h, T, T), optional: the keys that may be looked at
     """
-    with torch.autocast(query.device.type, enabled=False):
-        logits = query.float() @ key.float().mT * query.shape[-1] ** -0.5
+    query, key, scale = query.float(), key.float(), query.shape[-1] ** -0.5
+    with torch.autocast(query.device.type, enabled=False):  # one product, which scales as it goes
+        logits = torch.baddbmm(
+            query.new_empty(1), query.flatten(0, 1), key.flatten(0, 1).mT, beta=0, alpha=scale
+        ).unflatten(0, query.shape[:2])
     if seen is not None:
         logits = logits.masked_fill(~seen, torch.finfo(logits.dtype).min)
     return Attention(logits, logits.softmax(dim=-1))

@@ -67,6 +67,7 @@ class UNet(ImageBackbone):
 
     Attributes
     ----------
+    patch : int, 1; a token of the finest level is a latent pixel
     steps : list of unet_places.Step; block b is the output of the b-th
     places : dict of id to unet_places.Place, in the order in which they come by
 
@@ -75,6 +76,8 @@ class UNet(ImageBackbone):
     ValueError
         If the network takes a condition that is not there, as classes.
     """
+
+    patch = 1
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image
 
 from difffeat.backbones.framing import frame
@@ -18,6 +19,7 @@ from difffeat.backbones.latents import square
 from difffeat.features import extract
 from difffeat.features.points import Point, points_of
 from difffeat.features.recipe import identity
+from difffeat.probing import pixels
 
 if TYPE_CHECKING:
     from difffeat.backbones.base import Backbone
@@ -65,12 +67,24 @@ class Activations:
         """Tokens of every part at a point, (N, T, D); of several points side by side, each standardised.
 
         Standardised by mean and standard deviation of each number over the tokens of train: else the place
-        with the largest numbers would count alone.
+        with the largest numbers would count alone. Where they differ in resolution, as those of a U-Net do,
+        the coarser are upsampled to the finest, as in the second paper.
         """
         if len(points) == 1:
             return {part: held[points[0]] for part, held in self._held.items()}
         sides = [standardised(self.read(point)) for point in points]
-        return {part: np.concatenate([side[part] for side in sides], axis=2) for part in self.splits}
+        finest = max(next(iter(side.values())).shape[1] for side in sides)
+        return {
+            part: np.concatenate([_as_fine(side[part], finest) for side in sides], axis=2)
+            for part in self.splits
+        }
+
+
+def _as_fine(tokens, count):
+    """Tokens (N, T, D) upsampled to `count` of them, which tile the same square."""
+    if tokens.shape[1] == count:
+        return tokens
+    return (pixels.upsampling(tokens.shape[1], pixels.side_of(count)) @ torch.from_numpy(tokens)).numpy()
 
 
 def standardised(tokens: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

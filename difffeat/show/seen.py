@@ -1,12 +1,13 @@
-"""What a probe does with single labels and single test samples: the best and the worst labels of every point,
-and samples that the probe of the best point finds and misses.
+"""What the probe of every point does with single labels and single test samples: its best and worst labels,
+and samples that it finds and misses.
 
-Both stand on the page for the best point. In the book `book/static/map.js` shows the labels of the point that
-a reader chooses on the map, and the samples where that is the best point.
+Both stand on the page for the best point, and in a file for all. In the book `book/static/map.js` shows those
+of the point that a reader chooses on the map.
 """
 
 import base64
 import io
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
@@ -17,9 +18,9 @@ from difffeat.base.format import show
 from difffeat.features.datasets import BrokenImage, Split
 from difffeat.features.points import Point
 from difffeat.probing.grid import Grid
-from difffeat.probing.ranked import ENOUGH, Example, Ranked, enough
+from difffeat.probing.ranked import ENOUGH, KINDS, Example, Ranked, enough
 from difffeat.show.gallery import BLANK
-from difffeat.show.sortable import Sortable
+from difffeat.show.sortable import Sortable, link
 
 EXTREMES = 3  # labels at either end
 SIDE = 160  # pixels of a picture's longer side at most
@@ -68,54 +69,92 @@ def _named(point: Point) -> str:
 
 
 class Samples:
-    """Test samples that a probe finds and misses: pictures, or captions where a split has no pictures.
+    """Test samples that probes find and miss: pictures, or captions where a split has no pictures.
+
+    Those of one point are shown. Every other sample of the file lies beside them once, in a part of the page
+    that is not shown.
 
     Attributes
     ----------
-    ranked : ranked.Ranked
+    ranked : dict of Point to ranked.Ranked
+    best : Point, whose samples are shown
     modality : "image" or "text", what of a sample is shown
     """
 
-    def __init__(self, ranked: Ranked, modality: str) -> None:
-        self.ranked, self.modality = ranked, modality
+    def __init__(self, ranked: Mapping[Point, Ranked], best: Point, modality: str) -> None:
+        self.ranked, self.best, self.modality = ranked, best, modality
 
     def __repr__(self) -> str:
-        return "\n".join(f"{kind}, {_said(self.ranked, one)}" for kind, one in self._examples())
+        return "\n".join(f"{kind}, {_said(self.here, one)}" for kind, one in _examples(self.here))
 
-    def _examples(self):
-        """(kind, Example) in the order that they are shown in."""
-        kinds = {"found": self.ranked.found, "missed": self.ranked.missed}
-        return [(kind, one) for kind, some in kinds.items() for one in some]
+    @property
+    def here(self) -> Ranked:
+        """What the probe of the best point finds and misses."""
+        return self.ranked[self.best]
+
+    @property
+    def csv(self) -> pd.DataFrame:
+        """A row for every example of every point."""
+        rows = [
+            {
+                "timestep": point.timestep,
+                "block": point.block,
+                "kind": kind,
+                "sample": found.test.ids[one.row],
+                "label": found.test.names[one.label],
+                "rank": one.rank,
+                "of": len(found.test),
+                "held by": one.positives,
+            }
+            for point, found in self.ranked.items()
+            for kind, one in _examples(found)
+        ]
+        columns = ["timestep", "block", "kind", "sample", "label", "rank", "of", "held by"]
+        return pd.DataFrame(rows, columns=columns)
 
     def _repr_html_(self):
-        cells = "".join(self._cell(kind, one) for kind, one in self._examples())
-        point = self.ranked.point
-        where = f'data-of="{self.modality}" data-timestep="{point.timestep}" data-block="{point.block}"'
-        told = f"Ranked by the probe at {_named(point)}, for labels that at least {ENOUGH} test samples hold."
-        none = [kind for kind in ("found", "missed") if not getattr(self.ranked, kind)]
-        told += "".join(f" No such label is {kind} anywhere." for kind in none)
-        return f'<div class="difffeat-samples" {where}><p>{told}</p><div style="{STYLE}">{cells}</div></div>'
+        told = f"Ranked by the probe at <span>{_named(self.best)}</span>, for labels that at least {ENOUGH} "
+        told += "test samples hold."
+        none = [f"<p>No such label is {kind} anywhere.</p>" for kind in KINDS if not getattr(self.here, kind)]
+        cells = "".join(self._cell(kind, one) for kind, one in _examples(self.here))
+        file = f"Those of every point as CSV: {link(self.csv, f'{self.modality}_samples.csv')}"
+        return (
+            f'<div class="difffeat-samples" data-of="{self.modality}"><p>{told}</p>{"".join(none)}'
+            f'<div style="{STYLE}">{cells}</div><p>{file}</p><template>{self._elsewhere()}</template></div>'
+        )
+
+    def _elsewhere(self):
+        """The samples of other points, each once."""
+        rows = {one.row for found in self.ranked.values() for _, one in _examples(found)}
+        here = {one.row for _, one in _examples(self.here)}
+        return "".join(map(self._sample, sorted(rows - here)))
 
     def _cell(self, kind, one):
         """One sample: the label and its rank, and what was ranked."""
-        below = f"<b>{kind.capitalize()}:</b> {escape(_said(self.ranked, one))}"
+        below = f"<b>{kind.capitalize()}:</b> {escape(_said(self.here, one))}"
         return (
             '<figure style="margin: 0; font-size: 0.85em; line-height: 1.35">'
-            f"{self._picture(one) if self.modality == 'image' else self._caption(one)}"
-            f"<figcaption>{below}</figcaption></figure>"
+            f"{self._sample(one.row)}<figcaption>{below}</figcaption></figure>"
         )
 
-    def _picture(self, one):
+    def _sample(self, row):
+        """The picture or the caption of a sample, which says of which."""
+        test = self.here.test
+        if self.modality == "text":
+            said = escape(test.captions[row])
+            return f'<blockquote data-sample="{test.ids[row]}" style="margin: 0">{said}</blockquote>'
         try:
-            picture = self.ranked.test.image(one.row)
+            picture = test.image(row)
         except BrokenImage:
             picture = BLANK
-        alt = f"Test picture {self.ranked.test.ids[one.row]}, which holds {_held(self.ranked.test, one.row)}"
+        alt = escape(f"Test picture {test.ids[row]}, which holds {_held(test, row)}")
         style = "width: 100%; max-width: 10rem; background: #fff; image-rendering: pixelated"
-        return f'<img src="{_jpeg(picture)}" alt="{escape(alt)}" style="{style}">'
+        return f'<img data-sample="{test.ids[row]}" src="{_jpeg(picture)}" alt="{alt}" style="{style}">'
 
-    def _caption(self, one):
-        return f'<blockquote style="margin: 0">{escape(self.ranked.test.captions[one.row])}</blockquote>'
+
+def _examples(found):
+    """(kind, Example) in the order that they are shown in."""
+    return [(kind, one) for kind in KINDS for one in getattr(found, kind)]
 
 
 def _said(ranked: Ranked, one: Example) -> str:

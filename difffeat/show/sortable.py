@@ -37,9 +37,14 @@ class Sortable(Table):
         self.name, self.csv = name, frame if csv is None else csv
 
     def _repr_html_(self):
-        held = base64.b64encode(self.csv.to_csv(index=False, float_format="%.6g").encode()).decode()
-        link = f'<a download="{escape(self.name)}" href="data:text/csv;base64,{held}">{escape(self.name)}</a>'
-        return f"<div>{super()._repr_html_()}<p>The rows as CSV: {link}</p>{SORT}</div>"
+        held = link(self.csv, self.name)
+        return f"<div>{super()._repr_html_()}<p>The rows as CSV: {held}</p>{SORT}</div>"
+
+
+def link(rows: pd.DataFrame, name: str) -> str:
+    """A link that holds rows as CSV, in a file of this name: HTML."""
+    held = base64.b64encode(rows.to_csv(index=False, float_format="%.6g").encode()).decode()
+    return f'<a download="{escape(name)}" href="data:text/csv;base64,{held}">{escape(name)}</a>'
 
 
 def points(grid: Any, name: str) -> Sortable:
