@@ -74,6 +74,8 @@ def test_readers_and_pages_that_are_summed_up_are_behind_a_page():
     assert "data_prep/readers/cifar10.py" not in found
     assert "notebooks/20_probe_image_grid.ipynb" in made_by.summed(page)
     assert "difffeat/probing/search.py" in found
+    lists = made_by.behind(ROOT / "notebooks" / "recorded" / "coco_captions.ipynb", "coco-lists")
+    assert "difffeat/study.py" in lists, "whose profile names no reader"
 
 
 @pytest.mark.parametrize("page", LONG, ids=lambda page: page.stem)

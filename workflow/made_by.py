@@ -42,8 +42,8 @@ def code(page: Path, profile: str) -> str:
 def behind(page: Path, profile: str) -> list[str]:
     """Files of our packages behind a recorded page, sorted: what it imports, the pages that it sums up, and
     the readers of their data, which are imported by name."""
-    every = told(page, profile)
-    readers = [Path("data_prep", "readers", f"{one.data['reader']}.py") for one in every]
+    named = [one.data["reader"] for one in told(page, profile) if "reader" in one.data]
+    readers = [Path("data_prep", "readers", f"{name}.py") for name in named]
     sources = [os.path.relpath(page), *map(str, readers), *summed(page)]
     found = {file for source in sources for file in files_behind(source)} | set(map(str, readers))
     return sorted(found)
