@@ -56,8 +56,8 @@ usage: $(INSTALLED)  ## what each page of the last run of PROFILE took: seconds 
 # Of those on other data that of real captions is held to its outputs, where the data are; the others take minutes.
 # Pages that read what others have recorded come after these, the page of claims last: it reads all.
 CLAIMS := notebooks/90_claims.ipynb
-LAST := $(filter-out $(CLAIMS),$(shell grep -l 'p\.results' notebooks/*.ipynb)) $(CLAIMS)
 LONG := $(shell grep -l '^   "recorded": true' notebooks/*.ipynb)
+LAST := $(filter-out $(CLAIMS) $(LONG),$(shell grep -l 'p\.results' notebooks/*.ipynb)) $(CLAIMS)
 PAGES := $(filter-out $(LAST) $(LONG),$(sort $(wildcard notebooks/*.ipynb)))
 PAGES += $(if $(DIFFFEAT_REFERENCE),notebooks/recorded/coco_captions.ipynb)
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval.cfg

@@ -166,15 +166,19 @@ def test_pages_load_nothing_from_a_server(html, pages):
 
 
 def test_what_pages_load_and_link_to_is_there(html, pages):
-    missing = []
+    book = html.resolve()
+    anchors, missing = {book / name: ids(page) for name, page in pages.items()}, []
     for name, page in pages.items():
         for element, attribute in [*LOADED.items(), ("a", "href")]:
             for tag in page(element):
                 url = urlsplit(tag.get(attribute, ""))
                 if url.scheme or url.netloc:
                     continue
-                target = (html / name).parent / unquote(url.path) if url.path else html / name
-                if not target.exists() or not _has_anchor(pages, html, target, unquote(url.fragment)):
+                target = ((book / name).parent / unquote(url.path) if url.path else book / name).resolve()
+                there = target.is_relative_to(book) and target.exists()
+                # A file that is no page holds what it holds.
+                fragment = unquote(url.fragment)
+                if not there or fragment not in anchors.get(target, {fragment}):
                     missing.append(f"{name}: {tag[attribute]}")
     assert not missing, "\n".join(sorted(set(missing)))
 
@@ -185,7 +189,6 @@ def test_formulas_are_drawn_without_network(html, pages):
     assert (html / "_static" / "mathjax" / "tex-svg-full.js").is_file()
 
 
-def _has_anchor(pages, html, target, fragment):
-    """Whether a page holds the element that a link points to; files that are no pages hold what they hold."""
-    name = target.resolve().relative_to(html.resolve()).as_posix()
-    return not fragment or name not in pages or pages[name].find(id=fragment) is not None
+def ids(page):
+    """What a link to a page may name after its `#`: any of its elements, or nothing."""
+    return {"", *(tag["id"] for tag in page(id=True))}

@@ -2,8 +2,10 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+import traceback
 from dataclasses import replace
 
 import pytest
@@ -67,9 +69,36 @@ def test_studies_are_of_every_data_set_and_modality():
 
 
 def plan(*arguments, **variables):
+    """The command, as it is called."""
     command = [sys.executable, "workflow/plan.py", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "COCO_ROOT"} | variables
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+
+
+@pytest.fixture
+def plan_here(monkeypatch, capsys):
+    """The same in this process, which has loaded the libraries: that takes the command most of its time."""
+
+    def run(*arguments, **variables):
+        with monkeypatch.context() as patch:
+            patch.delenv("COCO_ROOT", raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.chdir(ROOT)
+            patch.setattr(sys, "argv", ["workflow/plan.py", *arguments])
+            patch.setattr(sys, "path", [str(ROOT / "workflow"), *sys.path])
+            said = 0
+            try:
+                runpy.run_path("workflow/plan.py", run_name="__main__")
+            except SystemExit as end:
+                said = end.code
+            except Exception:
+                said = traceback.format_exc()
+        shown = capsys.readouterr()
+        stderr = shown.err + (said if isinstance(said, str) else "")
+        return subprocess.CompletedProcess(arguments, bool(said), shown.out, stderr)
+
+    return run
 
 
 def rows_of(printed):
@@ -152,8 +181,8 @@ def test_places_count_by_their_width_and_tokens_in_memory_take_no_disk():
     ]
 
 
-def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path):
-    done = plan("coco", "a100", DIFFFEAT_CACHE=str(tmp_path))
+def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path, plan_here):
+    done = plan_here("coco", "a100", DIFFFEAT_CACHE=str(tmp_path))
     assert done.returncode == 0, done.stderr
     for line in (
         "123,287",
@@ -165,17 +194,17 @@ def test_a_plan_names_what_is_missing_and_what_it_takes(tmp_path):
         assert line in done.stdout
     everything = sum(row["passes"] for row in rows_of(done.stdout) if row["page"] != "all")
     assert rows_of(done.stdout)[-1]["page"] == "all" and rows_of(done.stdout)[-1]["passes"] == everything
-    done = plan("coco", COCO_ROOT="/data", DIFFFEAT_CACHE=str(tmp_path))
+    done = plan_here("coco", COCO_ROOT="/data", DIFFFEAT_CACHE=str(tmp_path))
     assert "COCO_ROOT" not in done.stdout
     for arguments, message in (
         (["coco", "abacus"], "known: rtx4090"),
         (["nowhere"], "unknown profile 'nowhere'"),
     ):
-        done = plan(*arguments)
+        done = plan_here(*arguments)
         assert done.returncode and message in done.stderr
 
 
-def test_a_plan_counts_the_data_that_it_is_given(tmp_path):
+def test_a_plan_counts_the_data_that_it_is_given(tmp_path, plan_here):
     """And of a folder that is not there it says so, unless its size was published."""
     parts = ["train"] * 30 + ["val"] * 6 + ["test"] * 4
     lines = [f"a caption {place},cat,{part}" for place, part in enumerate(parts)]
@@ -190,10 +219,10 @@ def test_a_plan_counts_the_data_that_it_is_given(tmp_path):
     ):
         profile = tmp_path / f"{name}.yaml"
         profile.write_text(f"data: {data}\nparameters: {{samples: {samples}}}")
-        done = plan(str(profile), DIFFFEAT_CACHE=str(tmp_path / "cache"))
+        done = plan_here(str(profile), DIFFFEAT_CACHE=str(tmp_path / "cache"))
         assert done.returncode == 0, done.stderr
         found = [(row["page"], row["model"], row["samples"]) for row in rows_of(done.stdout)]
         assert expected in found and "fetch" not in done.stdout
     (tmp_path / "absent.yaml").write_text(f"data: {coco}\nparameters: {{samples: [0, 0, 0]}}")
-    done = plan(str(tmp_path / "absent.yaml"), DIFFFEAT_CACHE=str(tmp_path / "cache"))
+    done = plan_here(str(tmp_path / "absent.yaml"), DIFFFEAT_CACHE=str(tmp_path / "cache"))
     assert done.returncode and "the data of profile absent cannot be counted: /nowhere" in done.stderr

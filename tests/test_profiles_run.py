@@ -47,7 +47,8 @@ PROCESSES = 2
 # Values that make a page small, where it declares the name and gives it a value.
 FEW = dict(steps=20, epochs=3, pair_steps=20, lengths=[10, 20], trained_on=[20], decays=[0.01], resamples=20)
 FEW |= dict(sampled=2, kinds_steps=20, widths=[4, 8], head_seeds=[0, 1], cnn_epochs=1)
-FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32)
+FEW |= dict(noise_seeds=[0], d_align=8, channel_width=4, batch_size=32, repeats=100)
+FEW |= dict(apart=["ddim-1", "ddim-5"], length_quantiles=[0.5], length_beyond=[1.0, 1.6])
 FEW |= dict(apart_samples=5, kinds_samples=[30, 20], image_kinds_samples=[30, 20], kinds_timesteps=[10])
 FEW |= dict(pixel_steps=20, head_steps=20, projection_steps=20, labelled=6, label_seeds=[0, 1], members=1)
 FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
@@ -281,11 +282,16 @@ def coco_people(folder, _):
     return {"validation": 20}
 
 
+def scenes(*_):
+    """Few; they are drawn when they are first read."""
+    return {"counts": SIZES | {"val": 20}}
+
+
 WRITERS = {
     "coco": coco, "table": table, "vg500": vg500_files, "voc": voc, "cifar100": cifar100,
     "tiny_imagenet": tiny_imagenet, "ag_news": ag_news, "cifar10": cifar10_files, "fashion": fashion,
     "coco_captions": coco_lists, "weizmann_horses": weizmann_horses, "camvid": camvid_files,
-    "coco_people": coco_people,
+    "coco_people": coco_people, "scenes": scenes,
 }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Recorded pages: what they were made by is stored, and is what there is, as far as it is here."""
 
+import re
 import runpy
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -31,6 +33,13 @@ def test_each_recorded_page_says_what_it_was_made_by():
     assert {page.stem: set(stored[page.stem]["weights"]) for page in RECORDED} == {
         page.stem: set(made_by.models(page, profile_of(page))) for page in RECORDED
     }
+
+
+def test_make_test_measures_each_page_once_but_takes_recorded_pages_as_they_are():
+    done = subprocess.run(["make", "--dry-run", "test"], capture_output=True, text=True, check=True)
+    measured = re.findall(r" notebooks/(\w+)\.ipynb", done.stdout)
+    stand = [page.stem for page in LONG]
+    assert sorted([*measured, *stand]) == sorted(page.stem for page in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, *OF_REAL_DATA])
