@@ -106,8 +106,15 @@ class ClaimTable:
 
     @property
     def json(self) -> str:
-        """The table as JSON: a list of one object a claim, keys as the heads of the CSV."""
-        return json.dumps(self.frame.to_dict("records"), ensure_ascii=False, indent=1)
+        """The table as JSON: a list of one object a claim, keys as the heads of the CSV, without those of
+        other profiles that did not run it."""
+        rows = [self._told(row) for row in self.frame.to_dict("records")]
+        return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+    def _told(self, row):
+        """A row without what profiles that did not run its claim leave empty."""
+        silent = {name for name in self.profiles[1:] if row[f"{name}: status"].startswith(NOT_RUN)}
+        return {key: value for key, value in row.items() if key.partition(": ")[0] not in silent}
 
     @property
     def counts(self) -> list[Result]:
