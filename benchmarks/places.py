@@ -18,13 +18,15 @@ import os
 import platform
 import resource
 import time
+from functools import partial
 
 import torch
 
 from difffeat.backbones.dit import DiT
 from difffeat.features.points import OUT
-from difffeat.features.pooling import pooled
+from difffeat.features.pooling import areas
 
+MEAN = partial(areas, pooling="mean")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 STATISTICS = ("attention-entropy", "attention-distance")
 
@@ -42,8 +44,9 @@ def read(model, latents, args, places):
     """{(block, place): features (N, D)} of one pass over all batches."""
     found = {}
     for z in latents.split(args.batch_size):
-        for block, place, tokens in model.activations(z, args.timestep, range(1, args.depth + 1), places):
-            found.setdefault((block, place), []).append(pooled(tokens, "mean"))
+        read = model.activations(z, args.timestep, range(1, args.depth + 1), places, pool=MEAN)
+        for block, place, means in read:
+            found.setdefault((block, place), []).append(means[:, 0])
     return {key: torch.cat(parts) for key, parts in found.items()}
 
 

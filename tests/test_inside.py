@@ -1,6 +1,7 @@
 """Every place inside a block is what a hook by hand, or the model's own formula, gives."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional
 from difffeat.backbones import places
 from difffeat.backbones.taps import tap
 from difffeat.features import extract
+from difffeat.features.pooling import areas
 from difffeat.features.recipe import Recipe
 
 BLOCK = 2
@@ -142,18 +144,14 @@ def test_keys_that_are_not_seen_are_attended_by_no_token():
 
 def test_statistics_of_known_maps():
     tokens = torch.zeros(1, 2, 9, 4)
-    even = places.attention(tokens, tokens)
-    ran = places.Ran(None, (), {})
-    entropy = places.entropy(lambda _: even).made(ran)
-    torch.testing.assert_close(entropy, torch.full((1, 9, 2), np.log(9)))
-    distance = places.distance(lambda _: even, 2).made(places.Ran(None, (), {}))
+    even = places.attention(tokens, tokens, 2)
+    torch.testing.assert_close(even.entropy, torch.full((1, 2, 9), np.log(9)))
     corner = (2 * 1 + 2 * 2 + 2**0.5 + 2 * 5**0.5 + 8**0.5) / 9
     middle = (4 + 4 * 2**0.5) / 9
-    assert distance[0, 0, 0].item() == pytest.approx(corner)
-    assert distance[0, 4, 1].item() == pytest.approx(middle)
-    sharp = places.attention(100 * torch.eye(9)[None, None], 100 * torch.eye(9)[None, None])
-    assert places.entropy(lambda _: sharp).made(places.Ran(None, (), {})).abs().max() < 1e-4
-    assert places.distance(lambda _: sharp, 1).made(places.Ran(None, (), {})).abs().max() < 1e-4
+    assert even.distance[0, 0, 0].item() == pytest.approx(corner)
+    assert even.distance[0, 1, 4].item() == pytest.approx(middle)
+    sharp = places.attention(100 * torch.eye(9)[None, None], 100 * torch.eye(9)[None, None], 1)
+    assert sharp.entropy.abs().max() < 1e-4 and sharp.distance.abs().max() < 1e-4
     with pytest.raises(ValueError, match="8 tokens do not tile a square"):
         places.distances(8, 2)
 
@@ -193,6 +191,37 @@ def test_places_change_nothing_about_the_pass(backbone):
     found = read(backbone, ["out", *backbone.places])
     assert torch.equal(found["out"], plain) and list(found) == ["out", *backbone.places]
     assert not [hook for module in backbone.modules() for hook in module._forward_hooks.values()]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "quadrants", "real"])
+def test_tokens_pooled_as_they_come_by_are_those_pooled_after(pooling):
+    """Of every place, so also of those that gates, shares and scales make of what was pooled before them."""
+    model = tiny.plaid() if pooling == "real" else tiny.dit()
+    mask = torch.tensor([[True] * 6, [True] * 2 + [False] * 4, [True] + [False] * 5])
+    pool = partial(areas, pooling=pooling, mask=mask)
+    after = {place: pool(tokens) for place, tokens in read(model, ["out", *model.places]).items()}
+    early = read(model, ["out", *model.places], pool=pool)
+    assert early.keys() == after.keys()
+    for place, values in early.items():
+        assert values.shape[1] == {"quadrants": 4}.get(pooling, 1)
+        torch.testing.assert_close(values, after[place], rtol=1e-4, atol=1e-6)
+
+
+def test_tokens_that_are_pooled_as_they_come_by_are_not_held():
+    model, sizes = tiny.dit(), []
+
+    def pool(tokens):
+        sizes.append(tokens.shape[1])
+        return tokens.mean(dim=1, keepdim=True)
+
+    plain = [place for place in model.places if place not in STATISTICS]
+    with tap(model, [(BLOCK, place) for place in plain], pool) as inside:
+        hook = model.blocks[BLOCK - 1].ff.register_forward_pre_hook(lambda *_: sizes.append("mlp begins"))
+        model.states(noisy(model), 30, [BLOCK])
+        hook.remove()
+    assert sizes.index("mlp begins") == 4  # queries, keys, values and the attention were pooled before it
+    assert len(sizes) == 7  # and its hidden layer and output after; gates take what is pooled
+    assert {values.shape[1] for values in inside.values()} == {1}
 
 
 def test_in_low_precision_statistics_are_computed_in_full():

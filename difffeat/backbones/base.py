@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from difffeat.backbones.latents import pixels
 from difffeat.backbones.places import Place
-from difffeat.backbones.taps import tap
+from difffeat.backbones.taps import Pool, tap
 from difffeat.base.checkpoint import digest_of
 from difffeat.features.points import OUT
 from difffeat.features.schedule import check_timestep
@@ -149,6 +149,7 @@ class Backbone(nn.Module):
         *,
         condition: int | None = None,
         mask: torch.Tensor | None = None,
+        pool: Pool | None = None,
     ) -> Iterator[tuple[int, str, torch.Tensor]]:
         """Yield tokens at some places of some blocks as one pass comes by, which stops at the deepest block.
 
@@ -165,11 +166,14 @@ class Backbone(nn.Module):
             timestep.
         mask : bool Tensor (N, T), optional, of a text model: the tokens that others attend to. Tokens of
             padding come out too, and mean nothing.
+        pool : callable that makes means (N, A, width) of tokens (N, T, width), optional
+            What is yielded is pooled by it; inside blocks that takes less time and memory than to pool what
+            comes out.
 
         Yields
         ------
-        block, place, Tensor of shape (N, T, width of the place); in ascending order of blocks, and of each
-            its places in the order given
+        block, place, Tensor of shape (N, T, width of the place), or (N, A, width) with `pool`; in ascending
+            order of blocks, and of each its places in the order given
 
         Raises
         ------
@@ -186,11 +190,15 @@ class Backbone(nn.Module):
         timesteps = torch.full((len(z),), told, device=self.device)
         shown = {} if mask is None else {"mask": mask.to(self.device)}
         walk = self.walk(z, timesteps, wanted[-1], **shown)
-        with tap(self, [(block, place) for block in wanted for place in places if place != OUT]) as inside:
+        tapped = [(block, place) for block in wanted for place in places if place != OUT]
+        with tap(self, tapped, pool) as inside:
             while step := self._step(walk):
                 block, tokens, _ = step
                 for place in places if block in wanted else ():
-                    yield block, place, tokens if place == OUT else inside.pop((block, place))
+                    if place != OUT:
+                        yield block, place, inside.pop((block, place))
+                    else:
+                        yield block, place, pool(tokens) if pool else tokens
 
     def _step(self, walk):
         """The next step of a walk, or None; only here, and not in who reads it, is autocast on."""

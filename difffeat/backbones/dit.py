@@ -31,7 +31,7 @@ QUERY, KEY = "attn1.to_q", "attn1.to_k"
 
 def _attended(ran):
     count = ran.block.attn1.heads
-    return places.attention(places.heads(ran[QUERY], count), places.heads(ran[KEY], count))
+    return places.attention(places.heads(ran[QUERY], count), places.heads(ran[KEY], count), 2)
 
 
 PLACES = {
@@ -41,7 +41,7 @@ PLACES = {
     "attention": places.output("attn1"),
     "attention-increment": places.gated("norm1", 1, "attn1"),  # norm1 puts out five things, gates 1 and 4
     "attention-entropy": places.entropy(_attended, QUERY, KEY),
-    "attention-distance": places.distance(_attended, 2, QUERY, KEY),
+    "attention-distance": places.distance(_attended, QUERY, KEY),
     "hidden": places.output("ff.net.0"),
     "mlp": places.output("ff"),
     "mlp-increment": places.gated("norm1", 4, "ff"),

@@ -57,22 +57,26 @@ class Place(NamedTuple):
     ----------
     modules : tuple of str, the submodules of the block whose outputs it is made of
     made : callable of what `Ran`, returns a Tensor (N, T, width of the place)
+    linear : bool, whether `made` is one linear map for all tokens of a sample: of means over tokens it makes
+        the means of the place, so that tokens can be pooled before they are made into anything
     """
 
     modules: tuple[str, ...]
     made: Callable[[Ran], torch.Tensor]
+    linear: bool = True
 
 
 class Attention(NamedTuple):
-    """What an attention looks at.
+    """What each token looks at, of every head.
 
     Attributes
     ----------
-    logits, weights : float32 Tensors (N, h, T, T), of every query over all keys; `weights` add up to 1
+    entropy : float32 Tensor (N, h, T), how widely, in nats: 0 for one token, log T for all alike
+    distance : float32 Tensor (N, h, T), how far on average, in tokens
     """
 
-    logits: torch.Tensor
-    weights: torch.Tensor
+    entropy: torch.Tensor
+    distance: torch.Tensor
 
 
 def output(name: str) -> Place:
@@ -96,35 +100,44 @@ def scaled(name: str) -> Place:
 
 
 def entropy(attended: Callable[[Ran], Attention], *modules: str) -> Place:
-    """How widely each token attends, in nats, (N, T, h): 0 for one token, log T for all alike."""
-
-    def made(ran):
-        logits, weights = ran.once(attended)
-        total = logits.amax(dim=-1) - weights.amax(dim=-1).log()  # logsumexp, from weights that are there
-        return (total - (weights * logits).sum(dim=-1)).mT
-
-    return Place(modules, made)
+    """How widely each token attends, (N, T, h), by what `attended` makes of these submodules' outputs."""
+    return Place(modules, lambda ran: ran.once(attended).entropy.mT, linear=False)
 
 
-def distance(attended: Callable[[Ran], Attention], axes: int, *modules: str) -> Place:
-    """How far each token attends on average, in tokens, (N, T, h).
+def distance(attended: Callable[[Ran], Attention], *modules: str) -> Place:
+    """How far each token attends on average, (N, T, h), likewise."""
+    return Place(modules, lambda ran: ran.once(attended).distance.mT, linear=False)
+
+
+def attention(
+    query: torch.Tensor, key: torch.Tensor, axes: int, seen: torch.Tensor | None = None
+) -> Attention:
+    """What queries attend to, by the usual softmax of scaled products, in float32 whatever runs around it.
+
+    Both statistics are made at once and in place: maps are large, and to allocate another takes longer than
+    to fill it.
 
     Parameters
     ----------
-    attended : callable of what `Ran`, returns an `Attention`
+    query, key : Tensors (N, h, T, D / h)
     axes : int, 2 for tokens that tile a square, row by row; 1 for tokens in a line
-    *modules : str, the submodules that `attended` reads
+    seen : bool Tensor that broadcasts to (N, h, T, T), optional: the keys that may be looked at
     """
-
-    def made(ran):
-        _, weights = ran.once(attended)
-        return (weights * distances(weights.shape[-1], axes).to(weights)).sum(dim=-1).mT
-
-    return Place(modules, made)
+    query, key, scale = query.float(), key.float(), query.shape[-1] ** -0.5
+    with torch.autocast(query.device.type, enabled=False):  # one product, which scales as it goes
+        logits = torch.baddbmm(
+            query.new_empty(1), query.flatten(0, 1), key.flatten(0, 1).mT, beta=0, alpha=scale
+        ).unflatten(0, query.shape[:2])  # (N, h, T, T)
+    if seen is not None:
+        logits = logits.masked_fill_(~seen, torch.finfo(logits.dtype).min)
+    weights = logits.softmax(dim=-1)  # (N, h, T, T), rows add up to 1
+    total = logits.amax(dim=-1) - weights.amax(dim=-1).log()  # logsumexp, from weights that are there
+    widely = total - logits.mul_(weights).sum(dim=-1)
+    return Attention(widely, weights.mul_(distances(weights.shape[-1], axes, weights.device)).sum(dim=-1))
 
 
 @cache
-def distances(count: int, axes: int) -> torch.Tensor:
+def distances(count: int, axes: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """Distances between tokens, (T, T), in tokens: along a line, or on a square that they tile row by row.
 
     Raises
@@ -137,25 +150,7 @@ def distances(count: int, axes: int) -> torch.Tensor:
         raise ValueError(f"{count} tokens do not tile a square, so there is no distance between two of them")
     along = torch.arange(side, dtype=torch.float32)
     places = torch.cartesian_prod(*[along] * axes).reshape(count, axes)
-    return torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def attention(query: torch.Tensor, key: torch.Tensor, seen: torch.Tensor | None = None) -> Attention:
-    """What queries attend to, by the usual softmax of scaled products, in float32 whatever runs around it.
-
-    Parameters
-    ----------
-    query, key : Tensors (N, h, T, D / h)
-    seen : bool Tensor that broadcasts to (N, h, T, T), optional: the keys that may be looked at
-    """
-    query, key, scale = query.float(), key.float(), query.shape[-1] ** -0.5
-    with torch.autocast(query.device.type, enabled=False):  # one product, which scales as it goes
-        logits = torch.baddbmm(
-            query.new_empty(1), query.flatten(0, 1), key.flatten(0, 1).mT, beta=0, alpha=scale
-        ).unflatten(0, query.shape[:2])
-    if seen is not None:
-        logits = logits.masked_fill(~seen, torch.finfo(logits.dtype).min)
-    return Attention(logits, logits.softmax(dim=-1))
+    return torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist").to(device)
 
 
 def heads(tokens: torch.Tensor, count: int) -> torch.Tensor:

@@ -37,7 +37,7 @@ QKV = "attn_qkv"
 def _attended(ran):
     query, key, _ = (places.heads(part, ran.block.heads) for part in ran[QKV].chunk(3, dim=-1))
     _, cosine, sine, *seen = ran.inputs
-    return places.attention(rotate(query, cosine, sine), rotate(key, cosine, sine), *seen)
+    return places.attention(rotate(query, cosine, sine), rotate(key, cosine, sine), 1, *seen)
 
 
 PLACES = {
@@ -47,7 +47,7 @@ PLACES = {
     "attention": places.output("attn_out"),
     "attention-increment": places.scaled("attn_out"),
     "attention-entropy": places.entropy(_attended, QKV),
-    "attention-distance": places.distance(_attended, 1, QKV),
+    "attention-distance": places.distance(_attended, QKV),
     "hidden": places.output("mlp.gelu"),
     "mlp": places.output("mlp"),
     "mlp-increment": places.scaled("mlp"),

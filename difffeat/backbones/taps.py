@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -12,10 +12,12 @@ from torch.utils.hooks import RemovableHandle
 
 from difffeat.backbones.places import Place, Ran
 
+Pool = Callable[[torch.Tensor], torch.Tensor]
+
 
 @contextmanager
 def tap(
-    backbone: nn.Module, places: Iterable[tuple[int, str]]
+    backbone: nn.Module, places: Iterable[tuple[int, str]], pool: Pool | None = None
 ) -> Iterator[dict[tuple[int, str], torch.Tensor]]:
     """Keep activations inside blocks while the backbone runs.
 
@@ -33,10 +35,13 @@ def tap(
         | hidden | the activated hidden layer of the MLP | 4 D |
         | attention-entropy | of what each token attends to, in nats | heads |
         | attention-distance | how far a token attends on average, in tokens | heads |
+    pool : callable that makes means (N, A, width) of tokens (N, T, width), optional
+        Done as soon as tokens come by, wherever a place is a linear map of them.
 
     Yields
     ------
-    dict of (block, place) to Tensor of shape (N, T, width); of the latest forward pass, empty before it
+    dict of (block, place) to Tensor of shape (N, T, width), or (N, A, width) with `pool`; of the latest
+        forward pass, empty before it
 
     Raises
     ------
@@ -54,7 +59,7 @@ def tap(
         wanted.setdefault(block, {})[place] = backbone.inside(block, place)
     try:
         for block, found in wanted.items():
-            hooks.extend(_hooks(backbone.blocks[block - 1], block, found, inside))
+            hooks.extend(_hooks(backbone.blocks[block - 1], block, found, inside, pool))
         yield inside
     finally:
         for hook in hooks:
@@ -62,20 +67,27 @@ def tap(
 
 
 def _hooks(
-    module: nn.Module, block: int, found: Mapping[str, Place], inside: dict
+    module: nn.Module, block: int, found: Mapping[str, Place], inside: dict, pool: Pool | None
 ) -> Iterator[RemovableHandle]:
-    """A hook on each module that the places of a block are made of, and one on the block that makes them."""
-    outputs = {}
-    for name in dict.fromkeys(name for place in found.values() for name in place.modules):
-        yield module.get_submodule(name).register_forward_hook(partial(_hold, outputs, name))
-    yield module.register_forward_hook(partial(_make, inside, block, found, outputs))
+    """Hooks on the modules that the places of a block are made of, and one on the block that makes them."""
+    first = {name: place for name, place in found.items() if pool and place.linear}  # pooled as they come by
+    after = {name: place for name, place in found.items() if name not in first}
+    for places, early, late in ((first, pool, None), (after, None, pool)):
+        outputs = {}
+        for name in dict.fromkeys(name for place in places.values() for name in place.modules):
+            yield module.get_submodule(name).register_forward_hook(partial(_hold, outputs, name, early))
+        if places:
+            yield module.register_forward_hook(partial(_make, inside, block, places, outputs, late))
 
 
-def _hold(outputs, name, module, inputs, output):
-    outputs[name] = output
+def _hold(outputs, name, pool, module, inputs, output):
+    """Keep what a module puts out, pooled where it is tokens; the several things of a norm stay as they are."""
+    outputs[name] = pool(output) if pool and isinstance(output, torch.Tensor) else output
 
 
-def _make(inside, block, found, outputs, module, inputs, output):
+def _make(inside, block, places, outputs, pool, module, inputs, output):
     ran = Ran(module, inputs, outputs)
-    inside.update({(block, name): place.made(ran) for name, place in found.items()})
+    for name, place in places.items():
+        made = place.made(ran)
+        inside[block, name] = pool(made) if pool else made
     outputs.clear()  # of what no place is, nothing stays

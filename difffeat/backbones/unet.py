@@ -26,6 +26,7 @@ from torch import nn
 
 from difffeat.backbones.base import ImageBackbone
 from difffeat.backbones.streamed import streamed
+from difffeat.backbones.taps import Pool
 from difffeat.backbones.unet_places import Place, check_readable, hooked, places_of, steps_of
 from difffeat.features.points import OUT
 from difffeat.features.schedule import DDPM, check_timestep
@@ -158,6 +159,7 @@ class UNet(ImageBackbone):
         *,
         condition: int | None = None,
         mask: torch.Tensor | None = None,
+        pool: Pool | None = None,
     ) -> Iterator[tuple[int, str, torch.Tensor]]:
         """Yield tokens at some places of some blocks as one pass comes by, which stops at the last of them.
 
@@ -170,10 +172,12 @@ class UNet(ImageBackbone):
         blocks : sequence of int in [0, depth]
         places : sequence of "out", the block's output, and of ids in `places`, which are read at block 0
         mask : None: images have no padding
+        pool : as for `Backbone.activations`
 
         Yields
         ------
-        block, place, Tensor of shape (N, T, width of the place); in the order in which the network runs
+        block, place, Tensor of shape (N, T, width of the place), or (N, A, width) with `pool`; in the order
+            in which the network runs
 
         Raises
         ------
@@ -197,7 +201,7 @@ class UNet(ImageBackbone):
                 self._pass(z.to(self.device), timesteps, wanted, emit)
 
         for (block, place), tokens in streamed(run):
-            yield block, place, tokens
+            yield block, place, pool(tokens) if pool else tokens
 
     def _pass(self, z, timesteps, wanted, emit):
         """One pass, which hands on what is wanted and ends with the last of it."""

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from difffeat.base.progress import bar
 from difffeat.features import cache, layout, schedule, views
 from difffeat.features.datasets import ON_BROKEN, BrokenImage, Split
 from difffeat.features.points import Point
-from difffeat.features.pooling import MASKED, pooled
+from difffeat.features.pooling import MASKED, areas, joined
 from difffeat.features.recipe import Recipe, home, identity, location
 
 
@@ -268,8 +269,9 @@ class _Run:
         """Yield ((block, place), features of a batch) of one pass."""
         sites, pooling = (self.plan["blocks"], layout.places(self.plan)), self.plan["pooling"]
         told = {"condition": self.plan["condition"], "mask": mask if pooling == "unpadded" else None}
-        for block, place, tokens in self.backbone.activations(z, timestep, *sites, **told):
-            yield (block, place), pooled(tokens, pooling, mask).cpu().numpy()
+        told["pool"] = partial(areas, pooling=pooling, mask=mask)
+        for block, place, found in self.backbone.activations(z, timestep, *sites, **told):
+            yield (block, place), joined(found, pooling).cpu().numpy()
 
     def _nothing(self, timestep):
         """No rows of features, as wide as those of a blank picture: of a shard of which none can be read."""

@@ -1,6 +1,6 @@
 """Pooling: the tokens of a sample made into one vector, or left as they are.
 
-n samples, T tokens, D width.
+n samples, T tokens, D width, A areas: what of the tokens is averaged, 1 of all, 4 of quadrants, T of none.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def check_modality(pooling: str, modality: str) -> None:
         raise ValueError(f"pooling {pooling!r} cuts a square of tokens, which only images have; use 'mean'")
 
 
-def pooled(tokens: torch.Tensor, pooling: str, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Tokens (n, T, D) as features, float32.
+def areas(tokens: torch.Tensor, pooling: str, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The means of tokens over each area, float32.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def pooled(tokens: torch.Tensor, pooling: str, mask: torch.Tensor | None = None)
 
     Returns
     -------
-    Tensor of shape (n, D); of "quadrants" (n, 4 D), of "none" (n, T, D)
+    Tensor of shape (n, A, D); quadrants are upper left, upper right, lower left, lower right
 
     Raises
     ------
@@ -46,16 +46,21 @@ def pooled(tokens: torch.Tensor, pooling: str, mask: torch.Tensor | None = None)
     if pooling == "quadrants":
         return _quadrants(tokens)
     if pooling not in MASKED:
-        return tokens.mean(dim=1)
+        return tokens.mean(dim=1, keepdim=True)
     weight = mask.to(tokens)[:, :, None]  # (n, T, 1)
-    return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+    return (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _quadrants(tokens):
-    """The means of upper left, upper right, lower left, lower right, one after the other, (n, 4 D)."""
+    """The means of upper left, upper right, lower left, lower right, (n, 4, D)."""
     count = tokens.shape[1]
     side = math.isqrt(count)
     if side**2 != count or side % 2:
         raise ValueError(f"pooling 'quadrants' takes a square of tokens with an even side, found {count}")
     squares = tokens.unflatten(1, (2, side // 2, 2, side // 2))  # (n, 2, side / 2, 2, side / 2, D)
-    return squares.mean(dim=(2, 4)).flatten(1)
+    return squares.mean(dim=(2, 4)).flatten(1, 2)
+
+
+def joined(found: torch.Tensor, pooling: str) -> torch.Tensor:
+    """Areas (n, A, D) as features: side by side, (n, A D); of "none" as they are."""
+    return found if pooling == "none" else found.flatten(1)
