@@ -9,12 +9,10 @@ difference in a probability. The plain loop is what a script would write, `torch
 """
 
 import argparse
-import os
-import platform
 
 import numpy as np
 import torch
-from probe_grid import seconds
+from probe_grid import machine, seconds
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from difffeat.probing.descent import first_linear
@@ -74,9 +72,9 @@ class Plain(torch.nn.Module):
 
 def plain(head, image, text, labels, d_align, steps, batch_size=128):
     """Probabilities of one pair trained by autograd."""
-    image, text = (torch.from_numpy((x - x.mean(axis=0)) / x.std(axis=0)) for x in (image, text))
-    target = torch.from_numpy(labels).float()
-    model = Plain(head, image.shape[1], text.shape[1], labels.shape[1], d_align)
+    image, text = ((x - x.mean(dim=0)) / x.std(dim=0, correction=0) for x in (image, text))
+    target = torch.from_numpy(labels).float().to(image.device)
+    model = Plain(head, image.shape[1], text.shape[1], labels.shape[1], d_align).to(image.device)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=steps)
     done = 0
@@ -88,7 +86,7 @@ def plain(head, image, text, labels, d_align, steps, batch_size=128):
             cosine.step()
             done += 1
     with torch.inference_mode():
-        return torch.sigmoid(model(image, text)).numpy()
+        return torch.sigmoid(model(image, text)).cpu().numpy()
 
 
 def measure(head, images, texts, labels, pairs, args):
@@ -135,16 +133,16 @@ def main():
     parser.add_argument("--steps", type=int, default=100, help="steps of each pair; the paper trains 25,880")
     parser.add_argument("--plain", type=int, default=3, help="pairs that the plain loop trains")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each way; the fastest counts")
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     random = np.random.default_rng(0)
     images, texts = (
-        random.normal(size=(points, args.samples, width)).astype(np.float32)
+        torch.from_numpy(random.normal(size=(points, args.samples, width)).astype(np.float32)).to(args.device)
         for points, width in zip((args.images, args.texts), args.widths, strict=True)
     )
     labels = (random.random((args.samples, args.labels)) < 0.1).astype(np.uint8)
     pairs = [(i, t) for i in range(args.images) for t in range(args.texts)]
-    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
-    print(f"{platform.machine()}, {threads}, torch {torch.__version__}")
+    print(machine(args.device))
     size = f"{args.samples} samples, widths {tuple(args.widths)}, {args.labels} labels"
     print(f"{len(pairs)} pairs, {size}, {args.steps} steps")
     print(f"{'head':20}{'d_align':>8}  {'':20}{'us/step/pair':>12}{'ratio':>8}{'largest difference':>20}")

@@ -14,14 +14,14 @@ Ratios are to the first. Without the statistics of attention maps stands in a ro
 """
 
 import argparse
-import os
-import platform
-import resource
 import time
 from functools import partial
 
 import torch
+from full_size import peak
+from probe_grid import machine
 
+from difffeat.backbones import PRECISIONS
 from difffeat.backbones.dit import DiT
 from difffeat.features.points import OUT
 from difffeat.features.pooling import areas
@@ -37,7 +37,7 @@ def build(args):
     return DiT(
         channels=args.channels, side=args.side, patch=args.patch, width=args.width, depth=args.depth,
         heads=args.heads, classes=1, closed_gates=False,
-    ).eval()  # fmt: skip
+    ).eval().to(args.device).run_in(PRECISIONS[args.precision])  # fmt: skip
 
 
 def read(model, latents, args, places):
@@ -47,7 +47,7 @@ def read(model, latents, args, places):
         read = model.activations(z, args.timestep, range(1, args.depth + 1), places, pool=MEAN)
         for block, place, means in read:
             found.setdefault((block, place), []).append(means[:, 0])
-    return {key: torch.cat(parts) for key, parts in found.items()}
+    return {key: torch.cat(parts).cpu() for key, parts in found.items()}  # waits for a GPU
 
 
 def published(model, latents, args, places):
@@ -84,6 +84,8 @@ def main():
         "--clock", choices=CLOCKS, default="wall", help="of one thread among other work: processor"
     )
     parser.add_argument("--threads", type=int, help="threads of torch (default: its own choice)")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -93,7 +95,7 @@ def main():
 def report(args):
     """Run the ways in turn, compare what they read, print the table."""
     model = build(args)
-    latents = torch.randn(args.samples, args.channels, args.side, args.side)
+    latents = torch.randn(args.samples, args.channels, args.side, args.side, device=args.device)
     every = [OUT, *model.places]
     plain = [place for place in every if place not in STATISTICS]
     ways = {
@@ -111,14 +113,13 @@ def report(args):
     apart = max(
         (found["published"][key] - values).abs().max().item() for key, values in found["places"].items()
     )
-    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
-    print(f"{platform.machine()}, {threads}, torch {torch.__version__}")
+    print(machine(args.device))
     print(
         f"N = {args.samples}, D = {args.width}, {args.depth} blocks, {len(every)} places, "
         f"batch {args.batch_size}"
     )
     print(f"largest difference of a feature, one pass against a run for each place: {apart:.1e}")
-    print(f"most memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+    print(f"most memory: {peak(args.device):.2f} GB")
     print(f"{'':28}{'activations':>12}{'seconds':>10}{'slowest':>10}{'images/s':>10}{'ratio':>8}")
     least = min(taken["outputs"])
     for name, times in taken.items():

@@ -35,14 +35,15 @@ def one_after_another(features, labels, steps):
 
 def plain(features, labels, steps, batch_size=BATCH, seed=0):
     """What a script would write: `torch.nn.Linear`, `torch.optim.Adam` and autograd, for each grid point."""
-    target = torch.from_numpy(labels).float()
+    target = torch.from_numpy(labels).float().to(features.device)
     scores = []
     for point in features:
-        x = torch.from_numpy((point - point.mean(axis=0)) / point.std(axis=0))
+        x = (point - point.mean(dim=0)) / point.std(dim=0, correction=0)
         linear = torch.nn.Linear(x.shape[1], labels.shape[1])
         generator = torch.Generator().manual_seed(seed)
         weight, bias = first_linear(x.shape[1], labels.shape[1], generator)
         linear.load_state_dict({"weight": weight, "bias": bias[:, 0]})
+        linear.to(features.device)
         adam = torch.optim.Adam(linear.parameters(), lr=1e-3)
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=steps)
         done = 0
@@ -53,7 +54,7 @@ def plain(features, labels, steps, batch_size=BATCH, seed=0):
                 adam.step()
                 cosine.step()
                 done += 1
-        scores.append(torch.sigmoid(linear(x)).detach().numpy())
+        scores.append(torch.sigmoid(linear(x)).detach().cpu().numpy())
     return np.stack(scores)
 
 
@@ -77,15 +78,16 @@ def main():
     parser.add_argument("--labels", type=int, default=20, help="labels K")
     parser.add_argument("--steps", type=int, default=160, help="steps of each probe; the paper trains 25,880")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each way; the fastest counts")
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     generator = np.random.default_rng(0)
     features = generator.normal(size=(args.probes, args.samples, args.width)).astype(np.float32)
+    features = torch.from_numpy(features).to(args.device)
     labels = (generator.random((args.samples, args.labels)) < 0.1).astype(np.uint8)
-    before = matmul_rate()
+    before = matmul_rate(args.device)
     flops = 4 * BATCH * args.probes * args.width * args.labels * args.steps
-    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
-    print(f"{platform.machine()}, {threads}, torch {torch.__version__}")
-    print(f"P, N, D, K = {features.shape + labels.shape[1:]}, {args.steps} steps")
+    print(machine(args.device))
+    print(f"P, N, D, K = {(*features.shape, args.labels)}, {args.steps} steps")
     print(f"{'':20}{'seconds':>10}{'us/step/probe':>15}{'ratio':>8}{'largest difference':>20}")
     first = None
     for way in (together, one_after_another, plain):
@@ -94,16 +96,23 @@ def main():
         apart, each = np.abs(scores - first[1]).max(), 1e6 * taken / args.steps / args.probes
         name = way.__name__.replace("_", " ")
         print(f"{name:20}{taken:10.2f}{each:15.1f}{taken / first[0]:8.2f}{apart:20.1e}", flush=True)
-    rate = max(before, matmul_rate())
+    rate = max(before, matmul_rate(args.device))
     reached = flops / first[0]
     share = f"{reached / rate:.1%} of the matrix rate"
     print(f"together reaches {reached / 1e9:.1f} of {rate / 1e9:.0f} GFLOP/s, {share}")
 
 
-def matmul_rate(side=2048, repeats=5):
+def machine(device):
+    """What a benchmark ran on."""
+    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
+    ran = f"{platform.machine()}, {threads}" if device == "cpu" else torch.cuda.get_device_name(device)
+    return f"{ran}, torch {torch.__version__}"
+
+
+def matmul_rate(device, side=2048, repeats=5):
     """Floating-point operations a second of a product of large float32 matrices."""
-    square = torch.randn(side, side)
-    return 2 * side**3 / seconds(lambda: square @ square, repeats)[0]
+    square = torch.randn(side, side, device=device)
+    return 2 * side**3 / seconds(lambda: (square @ square)[0, 0].item(), repeats)[0]
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _hooks(
 
 
 def _hold(outputs, name, pool, module, inputs, output):
-    """Keep what a module puts out, pooled where it is tokens; the several things of a norm stay as they are."""
+    """Keep what a module puts out, pooled where it is tokens; of a norm that has several, as they are."""
     outputs[name] = pool(output) if pool and isinstance(output, torch.Tensor) else output
 
 

@@ -16,6 +16,7 @@ What the formulas imply, before any training:
   product W_m C_m is D x K, and small beside the N x A numbers of a projected batch.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -168,8 +169,7 @@ def fit_pairs(
     pairs = _checked_pairs(pairs, len(features["image"]), len(features["text"]))
     length = steps_of(steps, epochs, target.shape[1], batch_size)
     how = dict(steps=length, batch_size=batch_size, lr=lr, weight_decay=weight_decay)
-    fair = -(-len(pairs) // torch.get_num_threads())  # a group for each thread
-    together = min(_pairs_together(head, features, d_align, batch_size), fair)
+    together = _pairs_together(head, features, d_align, batch_size, len(pairs))
     groups = [pairs[first : first + together] for first in range(0, len(pairs), together)]
     device = features["image"].device
     with bar(len(pairs) * length, "pairs", "step", progress) as shown:
@@ -298,15 +298,17 @@ def _losses(logits, target, loss):
     return cross_entropy(logits, target, reduction="none").sum(dim=1)  # classes lie along the second axis
 
 
-def _pairs_together(head, features, d_align, batch_size):
-    """How many pairs are trained in one go: as many as stay near a core with their weights, gradients,
-    Adam's two moments and attention maps; on a GPU as many as a working set holds."""
+def _pairs_together(head, features, d_align, batch_size, pairs):
+    """How many of so many pairs are trained in one go: as many as stay near a core with their weights,
+    gradients, Adam's two moments and attention maps, and a group for each thread; on a GPU as many as a
+    working set holds."""
     _, projections = HEADS[head]
     numbers = 4 * sum(features[modality].shape[2] * d_align for modality in projections.values())
     if head == "channel_attention":
         numbers += 3 * batch_size * d_align**2  # scores, their softmax, a gradient
-    limit = WORKING_SET if features["image"].is_cuda else CACHE
-    return max(1, limit // (4 * max(1, numbers)))
+    on_gpu = features["image"].is_cuda
+    fair = pairs if on_gpu else math.ceil(pairs / torch.get_num_threads())
+    return max(1, min((WORKING_SET if on_gpu else CACHE) // (4 * max(1, numbers)), fair))
 
 
 def _checked_pairs(pairs, images, texts):
