@@ -153,7 +153,7 @@ def _plaid(shape):
 
 def _trained_here():
     """The diffusion models of this project whose files are there."""
-    names = ("dit-scenes", "plaid-scenes", *shipped.OF_REAL_DATA)
+    names = [name for name in shipped.TRAINED_HERE if not name.startswith("unet")]
     return [name for name in names if (shipped.weights_folder(name) / "config.json").is_file()]
 
 

@@ -309,7 +309,7 @@ def models(folder):
         "dit-xl-2-256": dict(folder=str(folders["dit-xl-2-256"]), heads=2, compiled=False, **here),
         "plaid-1b": dict(folder=str(folders["plaid-1b"]), length=8, **here),
         **{name: dict(folder=str(folder / name), **here) for name in UNETS},
-        **{name: dict(folder=str(trained_here(name, folder / name))) for name in shipped.OF_REAL_DATA},
+        **{name: dict(folder=str(trained_here(name, folder / name))) for name in ("dit-cifar", *shipped.TO_TRAIN)},
     }
 
 

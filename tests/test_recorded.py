@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from difffeat import pages
-from difffeat.backbones.shipped import OF_REAL_DATA, SHIPPED, weights_folder
+from difffeat.backbones.shipped import TO_TRAIN, SHIPPED, weights_folder
 from difffeat.profiles import ROOT, load, planned
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -42,12 +42,12 @@ def test_make_test_measures_each_page_once_but_takes_recorded_pages_as_they_are(
     assert sorted([*measured, *stand]) == sorted(page.stem for page in (ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("name", [*SHIPPED, *OF_REAL_DATA])
+@pytest.mark.parametrize("name", [*SHIPPED, *TO_TRAIN])
 def test_recorded_pages_were_made_by_the_weights_that_are_here(name):
     cards = [held["weights"][name] for held in made_by.stored().values() if name in held["weights"]]
     here = made_by.card(name)
     if here is None:
-        pytest.skip(f"{weights_folder(name)} is not here: weights of real data are trained, not shipped")
+        pytest.skip(f"{weights_folder(name)} is not here: these weights are trained, not shipped")
     assert all(card == here for card in cards)
 
 

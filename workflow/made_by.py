@@ -12,7 +12,7 @@ import held
 from imports import files_behind
 
 from difffeat import profiles
-from difffeat.backbones.shipped import OF_REAL_DATA, SHIPPED, weights_folder
+from difffeat.backbones.shipped import TO_TRAIN, SHIPPED, weights_folder
 
 STORED = Path("results", "recorded.json")
 NUMBERS = ("data_prep/readers/", "difffeat/features/", "difffeat/backbones/", "difffeat/probing/")
@@ -64,7 +64,7 @@ def models(page: Path, profile: str) -> list[str]:
     """The models of this project that a recorded page, or a profile that it sums up, reads features of."""
     planned = [profiles.planned(one, page.stem) for one in told(page, profile)]
     found = {value for taken in planned for key, value in taken.items() if key.endswith("_backbone")}
-    return sorted(found & {*SHIPPED, *OF_REAL_DATA})
+    return sorted(found & {*SHIPPED, *TO_TRAIN})
 
 
 def card(name: str) -> dict | None:

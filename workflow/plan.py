@@ -84,7 +84,7 @@ def missing(profile: profiles.Profile, backbones: set[str]) -> Iterator[str]:
         own = profile.models.get(model, {}).get("folder") or "-random" in model
         if not (own or shipped.weights_folder(model).is_dir()):
             fetched = f"python -m data_prep.fetch {model}"
-            yield f"{model}: {shipped.trained_by(model) if model in shipped.OF_REAL_DATA else fetched}"
+            yield f"{model}: {shipped.trained_by(model) if model in shipped.TO_TRAIN else fetched}"
 
 
 def samples(profile: profiles.Profile, taken: list[int]) -> list[int]:

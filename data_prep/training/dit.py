@@ -49,14 +49,14 @@ MODELS = {
         64,
         8,
         "whole",
-        dict(samples=128_000, decay=50_000, images=0, channels=20, width=128, heads=4, batch=64),
+        dict(samples=128_000, decay=64_000, images=0, channels=20, width=128, heads=4, batch=64),
     ),
     "dit-cifar": Model(
         "cifar10",
         32,
         4,
         "published",
-        dict(samples=56_000, decay=24_000, images=0, channels=20, width=96, heads=3, batch=32),
+        dict(samples=256_000, decay=128_000, images=0, channels=20, width=96, heads=3, batch=64),
     ),
 }
 

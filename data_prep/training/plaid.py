@@ -54,12 +54,12 @@ MODELS = {
     ),
     "plaid-captions": Model(
         "captions",
-        dict(samples=104_000, decay=52_000, texts=0, vocabulary=4096, length=48, width=192, heads=6)
+        dict(samples=312_000, decay=156_000, texts=0, vocabulary=4096, length=48, width=192, heads=6)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
     "plaid-fashion": Model(
         "fashion fashion-written",
-        dict(samples=40_000, decay=20_000, texts=0, vocabulary=2048, length=24, width=128, heads=4)
+        dict(samples=120_000, decay=60_000, texts=0, vocabulary=2048, length=24, width=128, heads=4)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
     "plaid-news": Model(

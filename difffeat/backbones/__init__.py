@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from difffeat.backbones.base import Backbone, Latents
-from difffeat.backbones.shipped import OF_REAL_DATA, weights_folder
+from difffeat.backbones.shipped import TRAINED_HERE, weights_folder
 
 __all__ = ["Backbone", "Latents", "load", "weights_folder"]
 
@@ -38,9 +38,7 @@ def _stable(builder, *given):
 
 # name -> what gives the builder: a page loads the libraries of the models that it names alone
 BUILDERS = {
-    **{
-        name: partial(_shipped, name) for name in ("dit-scenes", "plaid-scenes", "unet-scenes", *OF_REAL_DATA)
-    },
+    **{name: partial(_shipped, name) for name in TRAINED_HERE},
     "dit-xl-2-256": partial(_published, "dit_xl"),
     "plaid-1b": partial(_published, "plaid_1b"),
     "dit-xl-2-256-random": partial(_published, "dit_xl_random"),

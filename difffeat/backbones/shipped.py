@@ -1,7 +1,7 @@
-"""The backbones that this project trained: those of scenes, which it ships, and those of real data.
+"""The backbones that this project trained: those it ships, and others of real data.
 
-Weights of real data are not shipped, they would take most of the repository: the training command of a model
-writes them beside what is fetched.
+Of real data only the model that several profiles read is shipped; all of them would take most of the
+repository. The training command of another writes its weights beside what is fetched.
 
 A folder of weights says three things of a model: config.json its shape, card.json how it was trained and what
 its weights hash to, and the files of tensors what they are. They must agree.
@@ -22,8 +22,9 @@ from difffeat.base.checkpoint import check_tensors, read_checkpoint
 from difffeat.base.files import ROOT, downloads
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED = ("dit-scenes", "plaid-scenes", "unet-scenes", "classifier-scenes")
-OF_REAL_DATA = ("dit-fashion", "dit-cifar", "plaid-captions", "plaid-fashion", "plaid-news")
+SHIPPED = ("dit-scenes", "plaid-scenes", "unet-scenes", "dit-cifar", "classifier-scenes")
+TO_TRAIN = ("dit-fashion", "plaid-captions", "plaid-fashion", "plaid-news")
+TRAINED_HERE = tuple(name for name in (*SHIPPED, *TO_TRAIN) if not name.startswith("classifier"))
 NOT_IN_CONFIG = ("encoder", "tokenizer", "closed_gates")  # given by what builds the model
 GIVEN = ("schedule.", "context")  # beginnings of the names of tensors that an untrained copy has too
 # What card.json says as well. Tensors do not show all of it: the number of heads changes no shape.
@@ -119,7 +120,7 @@ def build(name: str, folder: Path | str | None, trained: bool, length: int | Non
 def _way_out(name, folder):
     """How a person gets whole weights, as that person would type it."""
     again = f"`{trained_by(name)} --out {folder}`"
-    if name in OF_REAL_DATA:
+    if name in TO_TRAIN:
         return f"train them with {again}"
     if folder != weights_folder(name):
         return f"fetch the whole repository, or train them with {again}"
