@@ -54,6 +54,7 @@ FEW |= dict(pixel_steps=20, head_steps=20, projection_steps=20, labelled=6, labe
 FEW |= dict(categories=[], sets=[], least=4, tsne_seeds=[0], tsne_steps=250)  # of labels that are made up
 SHIPPED = sorted(set(profiles.known()) - {"scenes", "coco-lists"})  # `make book` and `make record` run these
 UNETS = ("sd-1.5", "sdxl-1.0")
+OF_REAL_DATA = ("dit-cifar", *shipped.TO_TRAIN)
 NEEDS_REFERENCE = {"coco-smoke"}  # reads real images, which are not shipped
 PICTURES = {"data": {"reader": "coco", "captions": False}, "parameters": {"samples": [0, 0, 0]}}
 
@@ -309,7 +310,7 @@ def models(folder):
         "dit-xl-2-256": dict(folder=str(folders["dit-xl-2-256"]), heads=2, compiled=False, **here),
         "plaid-1b": dict(folder=str(folders["plaid-1b"]), length=8, **here),
         **{name: dict(folder=str(folder / name), **here) for name in UNETS},
-        **{name: dict(folder=str(trained_here(name, folder / name))) for name in ("dit-cifar", *shipped.TO_TRAIN)},
+        **{name: dict(folder=str(trained_here(name, folder / name))) for name in OF_REAL_DATA},
     }
 
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from difffeat import pages
-from difffeat.backbones.shipped import TO_TRAIN, SHIPPED, weights_folder
+from difffeat.backbones.shipped import SHIPPED, TO_TRAIN, weights_folder
 from difffeat.profiles import ROOT, load, planned
 
 sys.path.insert(0, str(ROOT / "workflow"))

@@ -81,7 +81,9 @@ def test_help_names_every_default():
     assert "samples to see in all" in run.stdout and "(default: 520000)" in run.stdout
 
 
-@pytest.mark.parametrize(("script", "name"), [(train_dit, "dit-scenes"), (train_dit, "dit-cifar"), (train_plaid, "plaid-scenes")])
+@pytest.mark.parametrize(
+    ("script", "name"), [(train_dit, "dit-scenes"), (train_dit, "dit-cifar"), (train_plaid, "plaid-scenes")]
+)
 def test_the_shipped_weights_are_what_the_defaults_train(script, name, monkeypatch):
     monkeypatch.setattr(sys, "argv", [name, "--model", name])
     card = json.loads((weights_folder(name) / "card.json").read_text())

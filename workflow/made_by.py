@@ -12,7 +12,7 @@ import held
 from imports import files_behind
 
 from difffeat import profiles
-from difffeat.backbones.shipped import TO_TRAIN, SHIPPED, weights_folder
+from difffeat.backbones.shipped import SHIPPED, TO_TRAIN, weights_folder
 
 STORED = Path("results", "recorded.json")
 NUMBERS = ("data_prep/readers/", "difffeat/features/", "difffeat/backbones/", "difffeat/probing/")
