@@ -3,9 +3,10 @@ words and as `plots.dots` takes it.
 """
 
 import re
+from collections.abc import Mapping
 
 from difffeat.base.format import show
-from difffeat.evidence.results import Page
+from difffeat.evidence.results import Page, Result
 from difffeat.probing.clusters import INDICES
 
 # What becomes of padding where page 24 pools texts.
@@ -150,10 +151,27 @@ def joined_words(page: Page) -> list[str]:
     return [
         f"Outputs are best {outputs}, places inside blocks {inside}: {_points(gain)} to the best output.",
         f"In the block of the best output, the place that val chooses has {_points(within)} to it.",
-        *(_moves(axis, page[f"joined_{axis}_moves"]) for axis in ("timestep", "block")),
+        *moves({axis: page[f"joined_{axis}_moves"] for axis in ("timestep", "block")}),
         f"The best point inside has {_points(narrow)} to the narrow places of its block together, and "
         f"{_points(untrained)} to itself untrained.",
     ]
+
+
+def moves(moved: Mapping[str, Result]) -> list[str]:
+    """Whether the best point moves when features are read inside blocks: a sentence for each axis.
+
+    Parameters
+    ----------
+    moved : dict of "timestep" and "block" to what it changes by
+    """
+    sentences = []
+    for axis, one in moved.items():
+        low, high = one.interval
+        how = "it cannot be told from no change" if low <= 0 <= high else "it moves"
+        sentences.append(
+            f"From the best output to the best point inside, the {axis} changes by {one.text}: {how}."
+        )
+    return sentences
 
 
 def _point(page, name):
@@ -167,12 +185,6 @@ def _points(difference):
     low, high = difference.interval
     beyond = "" if low > 0 or high < 0 else ", not told apart from none,"
     return f"{difference.text} points{beyond}"
-
-
-def _moves(axis, moved):
-    low, high = moved.interval
-    how = "it cannot be told from no change" if low <= 0 <= high else "it moves"
-    return f"From the best output to the best point inside, the {axis} changes by {moved.text}: {how}."
 
 
 def _holds(claim):
