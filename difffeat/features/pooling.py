@@ -23,7 +23,7 @@ def check_modality(pooling: str, modality: str) -> None:
 
 
 def areas(tokens: torch.Tensor, pooling: str, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """The means of tokens over each area, float32.
+    """The means of tokens over each area, summed in float32 whatever the precision of the tokens.
 
     Parameters
     ----------
@@ -40,14 +40,13 @@ def areas(tokens: torch.Tensor, pooling: str, mask: torch.Tensor | None = None) 
     ValueError
         If "quadrants" is asked of tokens that do not make a square of even side.
     """
-    tokens = tokens.float()
     if pooling == "none":
-        return tokens
+        return tokens.float()
     if pooling == "quadrants":
         return _quadrants(tokens)
     if pooling not in MASKED:
-        return tokens.mean(dim=1, keepdim=True)
-    weight = mask.to(tokens)[:, :, None]  # (n, T, 1)
+        return tokens.mean(dim=1, keepdim=True, dtype=torch.float32)
+    weight = mask[:, :, None].to(tokens.device, torch.float32)  # (n, T, 1)
     return (tokens * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
 
 
@@ -58,7 +57,7 @@ def _quadrants(tokens):
     if side**2 != count or side % 2:
         raise ValueError(f"pooling 'quadrants' takes a square of tokens with an even side, found {count}")
     squares = tokens.unflatten(1, (2, side // 2, 2, side // 2))  # (n, 2, side / 2, 2, side / 2, D)
-    return squares.mean(dim=(2, 4)).flatten(1, 2)
+    return squares.mean(dim=(2, 4), dtype=torch.float32).flatten(1, 2)
 
 
 def joined(found: torch.Tensor, pooling: str) -> torch.Tensor:
