@@ -50,11 +50,12 @@ class Model(NamedTuple):
 MODELS = {
     "plaid-scenes": Model(
         "scenes",
-        dict(samples=160_000, decay=70_000, texts=60_000, vocabulary=768, length=48, width=128, heads=4),
+        dict(samples=160_000, decay=70_000, texts=60_000, vocabulary=768, length=48, width=128, heads=4)
+        | dict(optimizer="muon", gamma_0=-4.5),
     ),
     "plaid-captions": Model(
         "captions",
-        dict(samples=312_000, decay=156_000, texts=0, vocabulary=4096, length=48, width=192, heads=6)
+        dict(samples=208_000, decay=104_000, texts=0, vocabulary=4096, length=48, width=192, heads=6)
         | dict(optimizer="muon", gamma_0=-4.5),
     ),
     "plaid-fashion": Model(
