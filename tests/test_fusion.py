@@ -1,5 +1,7 @@
 """Fusion heads against their formulas, and what the formulas imply."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,16 @@ def test_pairs_together_equal_one_after_another(data, head, pairs, monkeypatch):
         np.testing.assert_allclose(ours.scores(images[i], texts[t]), expected, atol=1e-5)
         np.testing.assert_allclose(half.scores(images[i], texts[t]), expected, atol=1e-5)
         np.testing.assert_allclose(ours.losses, alone.losses, atol=1e-5)
+
+
+@pytest.mark.parametrize(("on_gpu", "together"), [(True, 12), (False, 3)])
+def test_pairs_are_shared_out_to_threads_of_a_processor_alone(on_gpu, together, monkeypatch):
+    """A GPU trains them in one go, whatever number of threads its host has."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    features = {
+        name: SimpleNamespace(is_cuda=on_gpu, shape=(1, 8, width)) for name, width in (("image", 6), ("text", 4))
+    }
+    assert fusion._pairs_together("addition", features, 8, 128, 12) == together
 
 
 def test_all_pairs_in_order_by_default(data):
