@@ -97,7 +97,8 @@ def test_pairs_are_shared_out_to_threads_of_a_processor_alone(on_gpu, together, 
     """A GPU trains them in one go, whatever number of threads its host has."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     features = {
-        name: SimpleNamespace(is_cuda=on_gpu, shape=(1, 8, width)) for name, width in (("image", 6), ("text", 4))
+        name: SimpleNamespace(is_cuda=on_gpu, shape=(1, 8, width))
+        for name, width in (("image", 6), ("text", 4))
     }
     assert fusion._pairs_together("addition", features, 8, 128, 12) == together
 
