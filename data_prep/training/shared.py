@@ -18,6 +18,7 @@ from torch import nn
 
 from difffeat.backbones.shipped import weights_folder
 from difffeat.base.files import write_whole
+from difffeat.base.run import machine, run_taken
 
 # Training allocates and frees the same large buffers every step. By default glibc returns them to the system
 # each time; keeping them, in huge pages, doubles the number of samples a second on a CPU.
@@ -286,6 +287,7 @@ class Run:
             "steps": self.step,
             "samples": self.seen,
             "seconds": round(seconds),
+            "machine": machine(run_taken()),
             "validation_loss": validation_loss,
         }
         write_weights(out, self.averaged.state_dict(), config=self.config, card=card)
