@@ -64,7 +64,7 @@ def test_a_killed_training_ends_in_the_same_weights(tmp_path):
     assert _rows(stopped / "out" / "log.csv") == _rows(whole / "out" / "log.csv")
     card = json.loads((whole / "out" / "card.json").read_text())
     assert (card["steps"], card["samples"], card["options"]["data_seed"]) == (40, 320, 0)
-    assert len(card["sha256"]) == 64 and card["commit"]
+    assert len(card["sha256"]) == 64 and card["commit"] and " of " in card["machine"]
 
 
 @pytest.mark.parametrize(

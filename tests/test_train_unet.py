@@ -52,6 +52,8 @@ def test_a_killed_training_ends_in_the_same_weights_and_they_are_loaded(tmp_path
     card = json.loads((whole / "out" / "card.json").read_text())
     assert (card["model"], card["steps"], card["samples"]) == ("unet-scenes", 16, 128)
     assert card["options"]["silent"] == 0.15 and len(card["sha256"]) == 64
+    text_card = json.loads((weights_folder("plaid-scenes") / "card.json").read_text())
+    assert (card["text_model"], card["text_model_sha256"]) == ("plaid-scenes", text_card["sha256"])
 
     model, untrained = (
         backbones.load("unet-scenes", trained, folder=whole / "out") for trained in (True, False)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors.torch import save
@@ -254,7 +255,10 @@ class Run:
     generator : torch.Generator of noise
     step : int, optimizer steps so far
     log : Log
+    beside : dict, what its card says of other models that it was trained with
     """
+
+    beside: Mapping = MappingProxyType({})
 
     def resume(self) -> None:
         """Start at step 0, or where the checkpoint of the run's folder is."""
@@ -283,6 +287,7 @@ class Run:
         card = {
             "model": self.options.model,
             "data": self.data,
+            **self.beside,
             "options": card_options(self.options),
             "steps": self.step,
             "samples": self.seen,

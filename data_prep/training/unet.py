@@ -7,6 +7,7 @@ image models. Stopped at any time, the same command goes on from the last checkp
 """
 
 import argparse
+import json
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from data_prep.training.optimizers import Muon, outside
 from data_prep.training.shared import Average, restart_with_fast_malloc
 from difffeat import backbones
 from difffeat.backbones.captioned import EMPTY, CaptionedUNet
+from difffeat.backbones.shipped import weights_folder
 from difffeat.features.schedule import DDPM
 
 TEXT_MODEL = "plaid-scenes"
@@ -82,6 +84,8 @@ class Run(dit.Run):
         self.options, self.data = options, model.profile
         self.pca, self.latents = dit.prepare_latents(options, seen, model)
         self.schedule, self.encode = DDPM(), Captions(options.length, options.device)
+        text_card = json.loads((weights_folder(TEXT_MODEL) / "card.json").read_text())
+        self.beside = {"text_model": TEXT_MODEL, "text_model_sha256": text_card["sha256"]}
         self.captions = _first(options.data_seed, 0, options.images)
         validated = _first(options.data_seed, FIRST_INDEX["val"], 16 * len(dit.VALIDATION_TIMESTEPS))
         told = self.encode(validated)
