@@ -1,7 +1,8 @@
 """What decides features is in their identity: a change of it gives other features, never those of before.
 
-The features of a few pictures and texts lie in `features.json`, with the version of the code that made them.
-Where the code comes to make others, raise `recipe.VERSION` and record them anew:
+The features of a few pictures and texts lie in `features.json`, with the version of the code that made them
+and the hashes of the models' weights. Where the code comes to make others, raise `recipe.VERSION` and record
+them anew; where weights have changed, record them anew:
 
     python tests/test_identity.py
 """
@@ -86,13 +87,22 @@ def test_other_features_have_another_version(tmp_path):
     recorded = json.loads(RECORDED.read_text())
     way_out = "raise recipe.VERSION, then record the new features: python tests/test_identity.py"
     assert recorded["version"] == recipe.VERSION, way_out
+    assert recorded["weights"] == weights(), "weights have changed, record: python tests/test_identity.py"
     numbers = made(tmp_path)
     assert numbers.keys() == recorded["numbers"].keys(), way_out
-    for case, expected in recorded["numbers"].items():
-        spread = np.std(expected)
-        np.testing.assert_allclose(
-            numbers[case], expected, atol=0.01 * spread, rtol=0.01, err_msg=f"{case}: {way_out}"
-        )
+    differ = [case for case, expected in recorded["numbers"].items() if not alike(numbers[case], expected)]
+    assert not differ, way_out
+
+
+def weights():
+    """The hash of the weights of each model that is read here."""
+    folders = {name: backbones.weights_folder(name) for name in ("dit-scenes", "plaid-scenes")}
+    return {name: json.loads((at / "card.json").read_text())["sha256"] for name, at in folders.items()}
+
+
+def alike(numbers, expected):
+    """Equal but for the rounding of another machine."""
+    return np.allclose(numbers, expected, atol=0.01 * np.std(expected), rtol=0.01)
 
 
 SAME = {"exist_ok": True}
@@ -214,13 +224,14 @@ def test_all_that_decides_features_is_in_the_hash_of_a_model():
 
 
 def record(folder):
-    """Write what is made now; refuse to do so under the version of other features."""
-    content = {"version": recipe.VERSION, "numbers": made(folder)}
+    """Write what is made now; refuse to do so where the same weights made others under this version."""
+    content = {"version": recipe.VERSION, "weights": weights(), "numbers": made(folder)}
     before = json.loads(RECORDED.read_text()) if RECORDED.exists() else {"version": None}
-    if before["version"] == content["version"] and before != content:
-        sys.exit(
-            f"these are other features than those of version {recipe.VERSION}: raise recipe.VERSION first"
-        )
+    for case, expected in before["numbers"].items() if before["version"] == recipe.VERSION else ():
+        name = "dit-scenes" if case.startswith("images") else "plaid-scenes"
+        same = before["weights"][name] == content["weights"][name]
+        if same and not alike(content["numbers"].get(case, np.nan), expected):
+            sys.exit(f"{case}: other features than those of this version: raise recipe.VERSION first")
     RECORDED.write_text(json.dumps(content))
 
 
