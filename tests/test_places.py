@@ -11,7 +11,6 @@ import torch
 
 from difffeat.features import cache, extract, layout, parts, schedule
 from difffeat.features.points import Point, points_of
-from difffeat.features.pooling import areas
 from difffeat.features.recipe import Recipe, location
 from difffeat.probing import grid, search
 from difffeat.probing.pairs import Pairs
@@ -264,10 +263,14 @@ def test_quadrants_are_the_means_of_the_four_quarters_of_the_picture(splits, tmp
     np.testing.assert_allclose(quarters.reshape(17, 4, 16).mean(axis=1), whole, **HALF)
 
 
-def test_quadrants_take_a_square_of_even_side_of_a_picture(splits):
+def test_quadrants_take_a_square_of_even_side_of_a_picture(splits, tmp_path):
     recipe = Recipe(blocks=[1], timesteps=[0], pooling="quadrants")
     with pytest.raises(ValueError, match="'quadrants' cuts a square of tokens, which only images have"):
         recipe.of(splits["val"], tiny.plaid())
     for side in (1, 3):
+        model = tiny.dit()
+        model.activations = lambda *given, pool, side=side, **told: iter(
+            [(1, "out", pool(torch.zeros(1, side**2, 16)))]
+        )
         with pytest.raises(ValueError, match=f"a square of tokens with an even side, found {side**2}"):
-            areas(torch.zeros(1, side**2, 16), "quadrants")
+            extract.features(splits["val"], model, recipe, root=tmp_path / str(side))
